@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal: what an unfinished transaction has done, on disk before it does it.
+
+One JSON file a transaction. It is removed once the transaction is verified or unwound, so a file that is there belongs
+to a run that was cut off (or is running: the scope's lock tells).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .durable import private_umask, sync_folder, write_whole
+from .errors import DebvisorError
+from .plan import Action, Receipt
+
+FORMAT = 1
+
+
+class JournalUnreadable(DebvisorError):
+    """A journal file is not ours, or was damaged: what it began is unknown."""
+
+
+@dataclass(slots=True)
+class Transaction:
+    """An open journal file and the steps in it, oldest first."""
+
+    path: Path
+    operation: str
+    scope: str
+    steps: list[dict[str, Any]]
+    committed: bool = False
+
+    @property
+    def identity(self) -> str:
+        return self.path.stem
+
+    def begin(self, action: Action, receipt: Receipt) -> None:
+        """Record that ``action`` is about to happen; durable on return."""
+        self.steps.append(
+            {
+                "verb": action.verb,
+                "target": action.target,
+                "receipt": dict(receipt),
+                "applied": False,
+            }
+        )
+        self._store()
+
+    def applied(self) -> None:
+        """Record that the last step came to its end. Saves a reader's guess; undo does not rely on it."""
+        self.steps[-1]["applied"] = True
+
+    def undone(self) -> None:
+        """Record that the last step was taken back."""
+        self.steps.pop()
+        self._store()
+
+    def commit(self) -> None:
+        """Record that everything is verified: from here on nothing is taken back."""
+        self.committed = True
+        self._store()
+
+    def close(self) -> None:
+        """Forget the transaction."""
+        self.path.unlink(missing_ok=True)
+        sync_folder(self.path.parent)
+
+    def _store(self) -> None:
+        record = {
+            "format": FORMAT,
+            "operation": self.operation,
+            "scope": self.scope,
+            "committed": self.committed,
+            "pid": os.getpid(),
+            "steps": self.steps,
+        }
+        write_whole(self.path, json.dumps(record, indent=1).encode() + b"\n")
+
+
+class Journal:
+    """The folder of open transactions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self, identity: str, operation: str, scope: str) -> Transaction:
+        """Start a transaction. Nothing is on disk before its first step."""
+        with private_umask():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        return Transaction(self.folder / f"{identity}.json", operation, scope, [])
+
+    def unfinished(self, operation: str, scope: str) -> Iterator[Transaction]:
+        """Yield what killed runs of this operation on this scope left, youngest first: the order of unwinding.
+
+        :raises JournalUnreadable: for a file whose content is not a journal's.
+        """
+        if not self.folder.is_dir():
+            return
+        paths = sorted(self.folder.glob("*.json"), reverse=True)
+        for path in paths:
+            transaction = _load(path)
+            if (transaction.operation, transaction.scope) == (operation, scope):
+                yield transaction
+
+
+def _load(path: Path) -> Transaction:
+    try:
+        record = json.loads(path.read_bytes())
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']!r}, expected {FORMAT}")
+        return Transaction(
+            path, record["operation"], record["scope"], list(record["steps"]), record["committed"]
+        )
+    except (ValueError, KeyError, TypeError) as cause:
+        raise JournalUnreadable(
+            f"the journal {path} cannot be read",
+            why=str(cause),
+            hint="Look at what it began, set that right by hand, then remove the file",
+        ) from cause

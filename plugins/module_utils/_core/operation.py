@@ -1,0 +1,308 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one executor: check, diff, journal, undo in reverse, audit, and the translation to Ansible's result."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import settings
+from .audit import Audit, public
+from .durable import private_umask
+from .errors import DebvisorError, TimedOut
+from .journal import Journal, Transaction
+from .plan import Operation, Plan, Receipt
+from .waiting import wait_until
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another run on the same scope. It is the longest that a queue of two may reasonably take."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did. ``failure`` is None after a success."""
+
+    transaction: str
+    plan: Plan = field(default_factory=Plan)
+    facts: dict[str, Any] = field(default_factory=dict)
+    done: list[dict[str, str]] = field(default_factory=list)
+    rolled_back: bool = False
+    rollback_errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    unwound: list[str] = field(default_factory=list)
+    failure: Exception | None = None
+
+    @property
+    def changed(self) -> bool:
+        """True where the world differs from before: the plan ran, or it failed and could not be taken back."""
+        if self.failure is None:
+            return bool(self.plan.actions)
+        return bool(self.done) and not self.rolled_back
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Where a run keeps its journal, its audit line and its lock."""
+
+    journal: Journal
+    audit: Audit
+    locks: Path
+
+    @classmethod
+    def default(cls) -> Records:
+        """The places of :mod:`settings` for the present account."""
+        return cls(
+            Journal(settings.journal_dir()), Audit(settings.audit_file()), settings.lock_dir()
+        )
+
+
+def execute(
+    operation: Operation[Any, Any],
+    params: Mapping[str, Any],
+    records: Records,
+    *,
+    check: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> Outcome:
+    """Run ``operation`` once. Raises nothing that is a mere failure: the outcome tells.
+
+    KeyboardInterrupt and its like take the changes back and then go on their way.
+    """
+    outcome = Outcome(transaction=_identity())
+    try:
+        wanted = operation.parse(params)
+        scope = operation.scope(wanted)
+        if check:
+            _foretell(operation, wanted, scope, records, outcome)
+            return outcome
+        with _locked(records.locks, scope, lock_timeout):
+            _unwind_leftovers(operation, scope, records, outcome)
+            outcome.plan = operation.plan(operation.observe(wanted), wanted)
+            outcome.warnings.extend(outcome.plan.warnings)
+            if outcome.plan.actions:
+                _carry_out(operation, wanted, scope, records, outcome)
+            else:
+                outcome.facts.update(operation.verify(outcome.plan, wanted))
+    except Exception as failure:  # the executor is where every failure becomes a result
+        outcome.failure = failure
+    return outcome
+
+
+def _identity() -> str:
+    """A name that sorts by time, so that leftovers unwind youngest first."""
+    return f"{time.time_ns():020d}-{os.getpid()}"
+
+
+def _foretell(
+    operation: Operation[Any, Any], wanted: Any, scope: str, records: Records, outcome: Outcome
+) -> None:
+    for transaction in records.journal.unfinished(operation.name, scope):
+        if not transaction.committed:
+            outcome.warnings.append(
+                f"An earlier run was cut off ({transaction.identity}); a real run would first take back"
+                f" its {len(transaction.steps)} steps, so this prediction may be off"
+            )
+    outcome.plan = operation.plan(operation.observe(wanted), wanted)
+    outcome.warnings.extend(outcome.plan.warnings)
+
+
+def _unwind_leftovers(
+    operation: Operation[Any, Any], scope: str, records: Records, outcome: Outcome
+) -> None:
+    for transaction in list(records.journal.unfinished(operation.name, scope)):
+        if transaction.committed:
+            _close(operation, transaction)
+            continue
+        if errors := _take_back(operation, transaction):
+            raise DebvisorError(
+                f"an earlier run was cut off ({transaction.identity}) and cannot be taken back",
+                why="; ".join(errors),
+                hint=f"Mend the cause and run again; its journal stays at {transaction.path}",
+            )
+        records.audit.append(
+            transaction=transaction.identity,
+            operation=operation.name,
+            scope=scope,
+            result="unwound",
+            actions=[],
+            before=None,
+            after=None,
+            error="the run was cut off; a later run took its steps back",
+        )
+        outcome.unwound.append(transaction.identity)
+        outcome.warnings.append(f"Took back what a cut-off run had done ({transaction.identity})")
+
+
+def _carry_out(
+    operation: Operation[Any, Any], wanted: Any, scope: str, records: Records, outcome: Outcome
+) -> None:
+    plan = outcome.plan
+    records.audit.ready()
+    transaction = records.journal.open(outcome.transaction, operation.name, scope)
+    try:
+        for action in plan.actions:
+            receipt = operation.prepare(action, wanted)
+            transaction.begin(action, receipt)
+            operation.apply(action, receipt, wanted)
+            transaction.applied()
+            outcome.done.append(action.public())
+        outcome.facts.update(operation.verify(plan, wanted))
+        transaction.commit()
+    except BaseException as failure:
+        begun = bool(transaction.steps)
+        outcome.rollback_errors = _take_back(operation, transaction)
+        outcome.rolled_back = begun and not outcome.rollback_errors
+        result = "rolled_back" if not outcome.rollback_errors else "failed"
+        _record(operation, scope, records, outcome, result, error=_sentence(failure))
+        raise
+    _close(operation, transaction)
+    _record(operation, scope, records, outcome, "changed")
+
+
+def _take_back(operation: Operation[Any, Any], transaction: Transaction) -> list[str]:
+    """Undo the steps in reverse. A step that resists is reported and ends the walk: those before it rest on it."""
+    while transaction.steps:
+        step = transaction.steps[-1]
+        try:
+            operation.undo(step["receipt"])
+            transaction.undone()
+        except Exception as cause:  # reported as a value: the original failure matters more
+            return [f"{step['verb']} {step['target']}: {_sentence(cause)}"]
+    transaction.close()
+    return []
+
+
+def _close(operation: Operation[Any, Any], transaction: Transaction) -> None:
+    for step in transaction.steps:
+        receipt: Receipt = step["receipt"]
+        operation.commit(receipt)
+    transaction.close()
+
+
+def _record(
+    operation: Operation[Any, Any],
+    scope: str,
+    records: Records,
+    outcome: Outcome,
+    result: str,
+    error: str = "",
+) -> None:
+    try:
+        records.audit.append(
+            transaction=outcome.transaction,
+            operation=operation.name,
+            scope=scope,
+            result=result,
+            actions=outcome.done,
+            before=outcome.plan.before,
+            after=outcome.plan.after if result == "changed" else None,
+            error=error,
+        )
+    except OSError as cause:
+        outcome.warnings.append(
+            f"No audit line was written for {outcome.transaction} to {records.audit.path}: {cause}"
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, scope: str, timeout: float) -> Iterator[None]:
+    """Hold the scope's lock. flock(2) dies with its holder, so there is no stale lock to break."""
+    with private_umask():
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / hashlib.sha256(scope.encode()).hexdigest()[:32]
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+
+        def attempt() -> tuple[bool, str]:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True, "free"
+            except BlockingIOError:
+                return False, "held by another run"
+
+        try:
+            wait_until(attempt, what=f"the lock of {scope}", timeout=timeout)
+        except TimedOut as late:
+            late.hint = "Another run works on the same object. Let it end, then run again"
+            raise
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sentence(failure: BaseException) -> str:
+    return str(failure) or type(failure).__name__
+
+
+def run(
+    operation: Operation[Any, Any], module: AnsibleModule, records: Records | None = None
+) -> NoReturn:
+    """Run ``operation`` with the module's options and end the module with the result."""
+    started = time.monotonic()
+    outcome = execute(
+        operation, module.params, records or Records.default(), check=module.check_mode
+    )
+    result = _result(outcome, with_diff=module._diff)
+    result["duration"] = round(time.monotonic() - started, 3)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    if outcome.failure is None:
+        module.exit_json(**result)
+    module.fail_json(msg=_sentence(outcome.failure), **result, **_failure(outcome))
+    raise SystemExit(1)  # fail_json does not return; this tells the type checker
+
+
+def _result(outcome: Outcome, *, with_diff: bool) -> dict[str, Any]:
+    plan = outcome.plan
+    result: dict[str, Any] = {
+        **public(plan.facts),
+        **public(outcome.facts),
+        "changed": outcome.changed,
+        "actions": [action.public() for action in plan.actions],
+        "before": public(plan.before),
+        "after": public(plan.after),
+        "transaction": outcome.transaction,
+    }
+    if outcome.unwound:
+        result["unwound"] = outcome.unwound
+    if with_diff:
+        result["diff"] = [
+            {
+                "before_header": difference.name,
+                "after_header": difference.name,
+                "before": difference.before,
+                "after": difference.after,
+            }
+            for difference in plan.differences
+        ]
+    return result
+
+
+def _failure(outcome: Outcome) -> dict[str, Any]:
+    failure = outcome.failure
+    told: dict[str, Any] = {
+        "done": outcome.done,
+        "rolled_back": outcome.rolled_back,
+        "rollback_errors": outcome.rollback_errors,
+        "error_type": type(failure).__name__,
+    }
+    if isinstance(failure, DebvisorError):
+        told.update({"what": failure.what, "why": failure.why, "hint": failure.hint})
+        told.update(public(failure.details))
+    else:
+        told["hint"] = "This is unexpected: please report it with the exception below"
+        told["exception"] = "".join(traceback.format_exception(failure))
+    return told

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The grammar of change as values: what an operation is, what it plans, and what undo needs.
+
+The executor in :mod:`operation` drives it; docs/ARCHITECTURE.md tells why it has this shape.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+Wanted = TypeVar("Wanted")
+Observed = TypeVar("Observed")
+
+Receipt = Mapping[str, Any]
+"""What undo needs, as JSON: it must survive the process. Never a secret; refer to a copy instead."""
+
+
+class Undo(Enum):
+    """How an action can be taken back."""
+
+    REVERSIBLE = "reversible"
+    """Exactly: afterwards nobody can tell."""
+    COMPENSABLE = "compensable"
+    """In effect: the data is as before, though a trace stays (a serial that went up)."""
+    IRREVERSIBLE = "irreversible"
+    """Not at all. Such actions come last in a plan, and only after an opt-in that names the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One effect. ``verb``, ``target`` and ``effect`` are for people; ``payload`` is for apply and is never shown."""
+
+    verb: str
+    target: str
+    effect: str = ""
+    undo: Undo = Undo.REVERSIBLE
+    payload: Any = field(default=None, repr=False, compare=False)
+
+    def public(self) -> dict[str, str]:
+        """Return what may be shown of it."""
+        return {
+            "verb": self.verb,
+            "target": self.target,
+            "effect": self.effect,
+            "undo": self.undo.value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One entry of Ansible's diff: an object's name, and its text before and after."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is, what will be, and the ordered steps between. A plan without actions changes nothing."""
+
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    actions: tuple[Action, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    warnings: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the module's result, known before any action ran."""
+
+    def __post_init__(self) -> None:
+        kinds = [action.undo is Undo.IRREVERSIBLE for action in self.actions]
+        if kinds != sorted(kinds):
+            raise ValueError("a plan puts its irreversible actions last")
+
+
+class Operation(ABC, Generic[Wanted, Observed]):
+    """A kind of change. Ports come in by the constructor; only prepare's caller decides whether apply ever runs."""
+
+    name: str
+
+    @abstractmethod
+    def parse(self, params: Mapping[str, Any]) -> Wanted:
+        """Turn options into the wanted state; pure.
+
+        :raises InvalidInput: with every problem found.
+        """
+
+    @abstractmethod
+    def scope(self, wanted: Wanted) -> str:
+        """Name what a second run must not change meanwhile, such as a file's path or a zone."""
+
+    @abstractmethod
+    def observe(self, wanted: Wanted) -> Observed:
+        """Read the present state. Sends no write, not even a harmless one."""
+
+    @abstractmethod
+    def plan(self, observed: Observed, wanted: Wanted) -> Plan:
+        """Decide; pure."""
+
+    @abstractmethod
+    def prepare(self, action: Action, wanted: Wanted) -> Receipt:
+        """Gather what undo will need. It is journalled before the effect; reads, and copies aside, only."""
+
+    @abstractmethod
+    def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
+        """Bring about one effect."""
+
+    @abstractmethod
+    def undo(self, receipt: Receipt) -> None:
+        """Take the effect back. Idempotent, and harmless where the effect never happened.
+
+        It may run in a later process than apply did, so the receipt is all it gets (and the ports).
+        """
+
+    def verify(self, plan: Plan, wanted: Wanted) -> Mapping[str, Any]:
+        """Read back after the last action; return further keys of the result.
+
+        :raises VerificationFailed: where the world is not as planned. The executor then undoes everything.
+        """
+        return {}
+
+    def commit(self, receipt: Receipt) -> None:
+        """Forget what only undo needed, such as a copy kept aside, after all is verified."""

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every path and constant that more than one part of the product relies on, once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CONFIG_DIR = Path("/etc/debvisor")
+KEYS_DIR = CONFIG_DIR / "keys"
+LIBEXEC_DIR = Path("/usr/libexec/debvisor")
+RUN_DIR = Path("/run/debvisor")
+
+SYSTEM_STATE_DIR = Path("/var/lib/debvisor")
+SYSTEM_LOG_DIR = Path("/var/log/debvisor")
+
+
+def _user_state() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "debvisor"
+
+
+def state_dir() -> Path:
+    """Where durable state lives: the system's folder for root, the user's own for anybody else."""
+    return SYSTEM_STATE_DIR if os.geteuid() == 0 else _user_state()
+
+
+def log_dir() -> Path:
+    """Where the audit chain and reports live, by the same rule as :func:`state_dir`."""
+    return SYSTEM_LOG_DIR if os.geteuid() == 0 else _user_state()
+
+
+def journal_dir() -> Path:
+    """One file per unfinished transaction."""
+    return state_dir() / "journal"
+
+
+def audit_file() -> Path:
+    """The chain of audit lines."""
+    return log_dir() / "audit.jsonl"
+
+
+def lock_dir() -> Path:
+    """Locks of running operations. They die with their holders."""
+    return RUN_DIR / "lock" if os.geteuid() == 0 else _user_state() / "lock"
