@@ -1,0 +1,323 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The executor: what it does when all goes well, when any step fails, and when the process dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit, verify
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import TimedOut
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import (
+    Journal,
+    JournalUnreadable,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+    Outcome,
+    Records,
+    _locked,
+    execute,
+    run,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import Action, Plan, Undo
+
+from tests.fakes.drawers import FillDrawers, fail_at, kill_at, no_hook
+
+WANTED = {"drawers": {"a": "one", "b": "two", "c": "three"}}
+BEFORE = {"a": "old", "z": "untouched"}
+AFTER = {"a": "one", "b": "two", "c": "three", "z": "untouched"}
+
+
+class World:
+    def __init__(self, base: Path) -> None:
+        self.folder = base / "drawers"
+        self.folder.mkdir()
+        for name, text in BEFORE.items():
+            (self.folder / name).write_text(text)
+        self.records = Records(
+            Journal(base / "journal"), Audit(base / "log" / "audit.jsonl"), base / "lock"
+        )
+
+    def fill(self, hook=no_hook, **options) -> Outcome:
+        return execute(FillDrawers(self.folder, hook), WANTED, self.records, **options)
+
+    def fill_in_a_process_that_dies(self, stage: str, name: str) -> None:
+        child = os.fork()
+        if child == 0:
+            self.fill(kill_at(stage, name))
+            os._exit(0)
+        _pid, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 137, "the process was to die, and did not"
+
+    @property
+    def state(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.folder.iterdir()}
+
+    @property
+    def open_transactions(self) -> list[Path]:
+        return list(self.records.journal.folder.glob("*"))
+
+    @property
+    def audit_lines(self) -> list[dict]:
+        path = self.records.audit.path
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_run_changes_verifies_and_leaves_one_audit_line(world: World) -> None:
+    outcome = world.fill()
+    assert (outcome.failure, outcome.changed, outcome.facts) == (None, True, {"count": 3})
+    assert world.state == AFTER
+    assert world.open_transactions == []
+    [line] = world.audit_lines
+    assert (line["result"], [step["target"] for step in line["actions"]]) == (
+        "changed",
+        ["a", "b", "c"],
+    )
+
+
+def test_a_second_run_changes_nothing_and_leaves_no_line(world: World) -> None:
+    world.fill()
+    assert world.fill().changed is False
+    assert len(world.audit_lines) == 1
+
+
+def test_check_mode_writes_nothing_at_all(world: World, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    outcome = execute(FillDrawers(world.folder, writable=False), WANTED, world.records, check=True)
+    assert (outcome.failure, outcome.changed, outcome.done) == (None, True, [])
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_check_mode_foretells_what_the_run_then_does(world: World) -> None:
+    foretold = world.fill(check=True).plan
+    assert world.fill().plan == foretold
+
+
+STEPS = [("prepare", name) for name in "abc"]
+STEPS += [(stage, name) for name in "abc" for stage in ("apply", "applied")]
+STEPS += [("verify", "")]
+
+
+@pytest.mark.parametrize(("stage", "name"), STEPS)
+def test_a_failure_at_any_step_leaves_the_world_as_it_was(
+    world: World, stage: str, name: str
+) -> None:
+    outcome = world.fill(fail_at(stage, name, OSError("disk on fire")))
+    assert str(outcome.failure) == "disk on fire"
+    assert outcome.changed is False
+    assert world.state == BEFORE
+    assert world.open_transactions == []
+    assert [line["result"] for line in world.audit_lines] == ["rolled_back"]
+
+
+@pytest.mark.parametrize(("stage", "name"), STEPS)
+def test_an_interrupt_is_undone_too_and_goes_on_its_way(
+    world: World, stage: str, name: str
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        world.fill(fail_at(stage, name, KeyboardInterrupt()))
+    assert world.state == BEFORE
+
+
+@pytest.mark.parametrize(("stage", "name"), STEPS)
+def test_killed_at_any_step_the_next_run_unwinds_and_completes(
+    world: World, stage: str, name: str
+) -> None:
+    world.fill_in_a_process_that_dies(stage, name)
+    undone: list[str] = []
+    outcome = world.fill(lambda now, drawer: undone.append(drawer) if now == "undo" else None)
+    assert outcome.failure is None
+    assert undone == sorted(undone, reverse=True), "receipts are undone in reverse"
+    assert world.state == AFTER
+    assert world.open_transactions == []
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_killed_after_the_commit_nothing_is_taken_back(world: World, name: str) -> None:
+    world.fill_in_a_process_that_dies("commit", name)
+    outcome = world.fill(
+        lambda stage, drawer: pytest.fail("took back a commit") if stage == "undo" else None
+    )
+    assert (outcome.failure, outcome.changed) == (None, False)
+    assert world.state == AFTER
+    assert world.open_transactions == []
+
+
+def test_killed_again_while_unwinding_a_third_run_completes(world: World) -> None:
+    world.fill_in_a_process_that_dies("verify", "")
+    world.fill_in_a_process_that_dies("undo", "b")
+    assert world.fill().failure is None
+    assert world.state == AFTER
+
+
+def test_what_cannot_be_undone_is_said_and_its_journal_stays(world: World) -> None:
+    def hook(stage: str, name: str) -> None:
+        if (stage, name) in {("apply", "c"), ("undo", "b")}:
+            raise OSError(f"{stage} {name} broke")
+
+    outcome = world.fill(hook)
+    assert str(outcome.failure) == "apply c broke"
+    assert outcome.rollback_errors == ["fill b: undo b broke"]
+    assert (outcome.rolled_back, outcome.changed) == (False, True)
+    assert [line["result"] for line in world.audit_lines] == ["failed"]
+    [journal] = world.open_transactions
+    assert [step["target"] for step in json.loads(journal.read_text())["steps"]] == ["a", "b"]
+    assert world.fill().failure is None, "once the cause is gone the next run unwinds and completes"
+    assert world.state == AFTER
+
+
+def test_leftovers_that_cannot_be_unwound_stop_the_next_run(world: World) -> None:
+    world.fill_in_a_process_that_dies("verify", "")
+    outcome = world.fill(fail_at("undo", "a", OSError("still broken")))
+    assert "cannot be taken back: fill a: still broken" in str(outcome.failure)
+    assert outcome.done == []
+
+
+def test_check_mode_says_that_a_cut_off_run_would_be_unwound_first(world: World) -> None:
+    world.fill_in_a_process_that_dies("verify", "")
+    [warning] = world.fill(check=True).warnings
+    assert "would first take back its 3 steps" in warning
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 99}', b"[]", b"\xff\xfe\x00"])
+def test_a_damaged_journal_means_unknown_and_unknown_means_stop(
+    world: World, damage: bytes
+) -> None:
+    world.records.journal.folder.mkdir()
+    (world.records.journal.folder / "1.json").write_bytes(damage)
+    outcome = world.fill()
+    assert isinstance(outcome.failure, JournalUnreadable)
+    assert world.state == BEFORE
+
+
+def test_journals_of_other_scopes_are_left_alone(world: World, tmp_path: Path) -> None:
+    world.fill_in_a_process_that_dies("verify", "")
+    other = tmp_path / "other"
+    other.mkdir()
+    assert execute(FillDrawers(other), WANTED, world.records).failure is None
+    assert len(world.open_transactions) == 1
+
+
+def test_all_problems_of_the_input_are_reported_at_once(world: World) -> None:
+    outcome = execute(
+        FillDrawers(world.folder), {"drawers": {"a": 1, "b": "ok", "c": None}}, world.records
+    )
+    assert [problem.where for problem in outcome.failure.problems] == ["drawers.a", "drawers.c"]
+
+
+def test_a_second_run_on_the_same_scope_waits_its_bounded_time(world: World) -> None:
+    with _locked(world.records.locks, f"drawers:{world.folder}", 1):
+        outcome = world.fill(lock_timeout=0.05)
+    assert isinstance(outcome.failure, TimedOut)
+    assert world.state == BEFORE
+    assert world.fill().failure is None
+
+
+def test_the_lock_dies_with_its_holder(world: World) -> None:
+    world.fill_in_a_process_that_dies("apply", "a")
+    assert world.fill(lock_timeout=0.05).failure is None
+
+
+def test_no_change_is_made_where_no_audit_line_could_be_written(world: World) -> None:
+    world.records.audit.path.parent.write_text("a file where the folder should be")
+    outcome = world.fill()
+    assert isinstance(outcome.failure, OSError)
+    assert world.state == BEFORE
+
+
+def test_journal_and_audit_are_for_the_owner_alone(world: World) -> None:
+    world.fill_in_a_process_that_dies("verify", "")
+    [journal] = world.open_transactions
+    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+    world.fill()
+    assert stat.S_IMODE(world.records.audit.path.stat().st_mode) == 0o600
+
+
+def test_many_runs_at_once_keep_one_chain(world: World) -> None:
+    children = []
+    for number in range(8):
+        child = os.fork()
+        if child == 0:
+            folder = world.folder.parent / f"drawers{number}"
+            folder.mkdir()
+            failed = execute(FillDrawers(folder), WANTED, world.records).failure
+            os._exit(1 if failed else 0)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 8
+    verdict = verify(world.records.audit.path)
+    assert (verdict.lines, verdict.broken) == (8, ())
+
+
+def test_a_plan_with_an_irreversible_action_before_another_is_a_mistake() -> None:
+    wipe = Action("wipe", "disk", undo=Undo.IRREVERSIBLE)
+    with pytest.raises(ValueError, match="irreversible actions last"):
+        Plan(actions=(wipe, Action("fill", "a")))
+
+
+class Ended(Exception):
+    """The module ended."""
+
+
+class FakeModule:
+    def __init__(self, *, check: bool = False, diff: bool = False) -> None:
+        self.params = WANTED
+        self.check_mode = check
+        self._diff = diff
+        self.warnings: list[str] = []
+        self.result: dict = {}
+
+    def warn(self, warning: str) -> None:
+        self.warnings.append(warning)
+
+    def exit_json(self, **result: object) -> None:
+        self.result = json.loads(json.dumps(result))
+        raise Ended
+
+    def fail_json(self, **result: object) -> None:
+        self.result = json.loads(json.dumps({**result, "failed": True}))
+        raise Ended
+
+
+def module_result(world: World, hook=no_hook, **options) -> dict:
+    module = FakeModule(**options)
+    with pytest.raises(Ended):
+        run(FillDrawers(world.folder, hook), module, world.records)
+    return module.result
+
+
+def test_the_result_holds_what_every_module_promises(world: World) -> None:
+    result = module_result(world, diff=True)
+    assert {"changed", "actions", "before", "after", "transaction", "duration"} <= set(result)
+    assert result["diff"][0] == {
+        "before_header": "a",
+        "after_header": "a",
+        "before": "old",
+        "after": "one",
+    }
+    assert result["count"] == 3
+
+
+def test_the_diff_is_there_only_when_asked_for(world: World) -> None:
+    assert "diff" not in module_result(world, check=True)
+
+
+def test_a_failure_tells_what_was_done_and_what_was_taken_back(world: World) -> None:
+    result = module_result(world, fail_at("apply", "c", OSError("disk on fire")))
+    assert result["failed"] is True
+    assert result["msg"] == "disk on fire"
+    assert [step["target"] for step in result["done"]] == ["a", "b"]
+    assert (result["changed"], result["rolled_back"], result["rollback_errors"]) == (
+        False,
+        True,
+        [],
+    )
