@@ -1,0 +1,10 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every test imports the collection from this checkout."""
+
+from __future__ import annotations
+
+from tests.checkout import expose
+
+expose()
