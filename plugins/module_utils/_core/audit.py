@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The audit chain: one JSON line a change, each with the SHA-256 of the line before.
 
-Changing, removing or reordering a line breaks the chain at that place. Cutting off the newest lines does not, which is why
-the head's hash is worth shipping elsewhere: :func:`verify` returns it.
+Changing, removing or reordering a line breaks the chain at that place. Cutting off the newest lines does not, which
+is why the head's hash is worth shipping elsewhere: :func:`verify` returns it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pwd
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -88,7 +88,7 @@ class Audit:
     ) -> None:
         """Write one line. ``actions``, ``before`` and ``after`` are redacted and, where long, condensed to a hash."""
         record: dict[str, Any] = {
-            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "who": requester(),
             "transaction": transaction,
             "operation": operation,
@@ -104,7 +104,7 @@ class Audit:
             fcntl.flock(stream, fcntl.LOCK_EX)
             last = _last_line(stream)
             if last and not last.endswith(b"\n"):
-                # A writer was killed inside its line. Close the line and own up to it; the chain goes on over its bytes.
+                # A writer was killed inside its line. Close it and own up to it; the chain goes on over its bytes.
                 stream.write(b"\n")
                 last += b"\n"
                 record["after_torn_line"] = True
@@ -140,7 +140,7 @@ def _last_line(stream: BinaryIO) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a walk along the chain found. ``broken`` holds (line number, what is wrong there); ``head`` the last line's hash."""
+    """What a walk found: ``broken`` as (line number, what is wrong there), ``head`` as the last line's hash."""
 
     lines: int
     head: str

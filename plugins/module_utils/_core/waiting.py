@@ -33,8 +33,10 @@ class SystemClock:
         time.sleep(seconds)
 
 
-def intervals(first: float, longest: float, factor: float = 1.5, jitter: float = 0.1) -> Iterator[float]:
-    """Yield growing pauses in seconds, each off by up to ``jitter`` of itself so that many waiters do not march in step."""
+def intervals(
+    first: float, longest: float, factor: float = 1.5, jitter: float = 0.1
+) -> Iterator[float]:
+    """Yield growing pauses in seconds, each off by up to ``jitter`` of itself: many waiters do not march in step."""
     pause = first
     while True:
         yield pause * random.uniform(1 - jitter, 1 + jitter)
@@ -66,8 +68,6 @@ def wait_until(
             return seen
         left = deadline - clock.monotonic()
         if left <= 0:
-            raise TimedOut(
-                f"waited {timeout:g} s for {what}", why=f"last seen: {seen}", hint=hint
-            )
+            raise TimedOut(f"waited {timeout:g} s for {what}", why=f"last seen: {seen}", hint=hint)
         clock.sleep(min(pause, left))
     raise RuntimeError("unreachable: the pauses never end")

@@ -29,7 +29,7 @@ class Holder:
         "{}".format,
         "{!r}".format,
         lambda s: f"{s:}",
-        lambda s: "%s" % s,
+        "{0!s}".format,
         lambda s: repr([s, {"k": s}]),
         lambda s: repr(Holder(s)),
         lambda s: str(ValueError(s)),

@@ -1,0 +1,6 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Benchmarks: ours and a named peer, measured in turn in the same run. Never part of a test's verdict."""
+
+from __future__ import annotations

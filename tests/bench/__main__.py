@@ -1,0 +1,34 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``python -m tests.bench [capability ...]``: measure, print a table, write build/bench/<capability>.json."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+
+from tests.bench import report
+
+CAPABILITIES = ("dns",)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("capability", nargs="*", choices=(*CAPABILITIES, []), default=[])
+    chosen = parser.parse_args(arguments).capability or CAPABILITIES
+    for capability in chosen:
+        measure: Callable[[], list[report.Row]] = importlib.import_module(
+            f"tests.bench.{capability}"
+        ).measure
+        print(f"bench {capability}:", flush=True)
+        rows = measure()
+        path = report.write(capability, rows)
+        print(report.table(rows))
+        print(f"written to {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
