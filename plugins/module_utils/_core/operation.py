@@ -261,7 +261,7 @@ def run(
         module.warn(warning)
     if outcome.failure is None:
         module.exit_json(**result)
-    module.fail_json(msg=_sentence(outcome.failure), **result, **_failure(outcome))
+    module.fail_json(msg=_sentence(outcome.failure), **result, **_failure(outcome, outcome.failure))
     raise SystemExit(1)  # fail_json does not return; this tells the type checker
 
 
@@ -291,8 +291,7 @@ def _result(outcome: Outcome, *, with_diff: bool) -> dict[str, Any]:
     return result
 
 
-def _failure(outcome: Outcome) -> dict[str, Any]:
-    failure = outcome.failure
+def _failure(outcome: Outcome, failure: Exception) -> dict[str, Any]:
     told: dict[str, Any] = {
         "done": outcome.done,
         "rolled_back": outcome.rolled_back,
