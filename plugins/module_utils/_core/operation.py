@@ -259,10 +259,12 @@ def run(
     result["duration"] = round(time.monotonic() - started, 3)
     for warning in outcome.warnings:
         module.warn(warning)
-    if outcome.failure is None:
-        module.exit_json(**result)
-    module.fail_json(msg=_sentence(outcome.failure), **result, **_failure(outcome, outcome.failure))
-    raise SystemExit(1)  # fail_json does not return; this tells the type checker
+    if outcome.failure is not None:
+        module.fail_json(
+            msg=_sentence(outcome.failure), **result, **_failure(outcome, outcome.failure)
+        )
+    module.exit_json(**result)
+    raise SystemExit  # exit_json does not return; this tells the type checker
 
 
 def _result(outcome: Outcome, *, with_diff: bool) -> dict[str, Any]:
