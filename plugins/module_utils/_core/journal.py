@@ -105,7 +105,10 @@ class Journal:
             return
         paths = sorted(self.folder.glob("*.json"), reverse=True)
         for path in paths:
-            transaction = _load(path)
+            try:
+                transaction = _load(path)
+            except FileNotFoundError:  # a run on another scope ended just now
+                continue
             if (transaction.operation, transaction.scope) == (operation, scope):
                 yield transaction
 
