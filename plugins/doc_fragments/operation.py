@@ -19,7 +19,7 @@ notes:
     what had been done, in RV(ignore:rolled_back) whether all of it was taken back, and in RV(ignore:rollback_errors)
     what was not.
   - Each step is written to a journal before it is taken. When a run is killed, the next run on the same object takes
-    back what it left, and says so in a warning. In check mode nothing is taken back; a warning tells that it is pending.
+    back what it left, and says so in a warning. In check mode nothing is taken back; a warning tells what is pending.
   - Two runs on the same object wait for each other.
   - Each run that changes something, or fails while changing, adds one line to the audit log, without secrets. For root
     the journal is below C(/var/lib/debvisor) and the audit log below C(/var/log/debvisor); for anybody else both are
