@@ -1,0 +1,106 @@
+# `make` lists what there is to do.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LAB := $(PYTHON) -m tests.lab
+COLLECTION := build/ansible_collections/debvisor/hci
+LOCK := requirements/control-node.txt
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+# What the lab and the tests need on this machine, as Debian packages.
+PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap openssh-client python3-venv rsync
+
+# Programs of the virtual environment, and its collections, for everything that is run from here.
+export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
+
+.PHONY: help
+help: ## show this list
+	@echo "debvisor.hci: a hyper-converged cluster on Debian 13, kept healthy by Ansible"
+	@echo
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##- Preparation
+
+.PHONY: deps
+deps: ## install the Debian packages that this machine lacks for the lab and the tests
+	@missing=""; \
+	for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then echo "deps     all Debian packages are there"; exit 0; fi; \
+	echo "deps     installing$$missing"; \
+	$(SUDO) apt-get update -qq; \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
+
+.PHONY: venv
+venv: $(VENV)/.complete ## make the virtual environment in .venv; made anew when the lock changes
+
+$(VENV)/.complete: $(LOCK)
+	@echo "venv     making $(VENV) with $$($(PYTHON) --version)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --no-deps --requirement $(LOCK)
+	@$(BIN)/python -m pip --disable-pip-version-check check
+	@touch $@
+
+.PHONY: lock
+lock: ## resolve requirements/control-node.in anew (needs pip-tools; use Python 3.11, the oldest we support)
+	@cd requirements && CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file control-node.txt control-node.in
+
+.PHONY: collection
+collection: ## let Ansible find this checkout as the collection debvisor.hci
+	@mkdir -p $(dir $(COLLECTION))
+	@ln -sfn "$(CURDIR)" $(COLLECTION)
+
+##- The lab
+
+.PHONY: lab
+lab: deps venv collection ## bring up three nodes on this machine, converge them, and show the result
+	@$(LAB) up
+	@$(BIN)/ansible-playbook debvisor.hci.site -i inventories/lab
+	@$(LAB) status
+
+.PHONY: lab-status
+lab-status: ## show nodes, addresses, roles, the VIP and the zones
+	@$(LAB) status
+
+.PHONY: lab-shell
+lab-shell: ## open a root shell: make lab-shell NODE=node1
+	@$(LAB) shell $(or $(NODE),node1)
+
+.PHONY: lab-down
+lab-down: ## remove the lab
+	@$(LAB) down
+
+##- Tests
+
+.PHONY: test
+test: test-unit test-static test-node ## run every test that CI runs
+
+.PHONY: test-unit
+test-unit: venv collection ## pure logic and architecture, under a minute
+	@$(BIN)/python -m pytest tests/unit tests/architecture
+
+.PHONY: test-static
+test-static: venv collection ## linters, sanity tests, documentation, rendered files
+	@$(BIN)/python -m tests.static
+
+.PHONY: test-node
+test-node: deps venv collection ## Molecule scenarios on the lab's nodes
+	@$(BIN)/molecule test --all
+
+.PHONY: bench
+bench: deps venv collection ## measure us and our peers in turn; results in build/bench
+	@$(BIN)/python -m tests.bench
+
+##- Release
+
+.PHONY: build
+build: venv ## build the collection's artifact in build/
+	@$(BIN)/ansible-galaxy collection build --force --output-path build .
