@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab as the tests see it: run something on a node, run a playbook against all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab import access
+from tests.lab.layout import CHECKOUT, Lab, Node, current_lab
+
+PLAYBOOK_TIMEOUT = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookRun:
+    """What one ansible-playbook run printed, and how it ended."""
+
+    status: int
+    output: str
+    log: Path
+
+    def results(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return (host, task) -> result, for a run with the JSON callback. The last result of a repeated task wins."""
+        plays = json.loads(self.output[self.output.index("{") :])["plays"]
+        return {
+            (host, task["task"]["name"]): result
+            for play in plays
+            for task in play["tasks"]
+            for host, result in task["hosts"].items()
+        }
+
+
+class Cluster:
+    """Three nodes, and the ways in."""
+
+    def __init__(self, lab: Lab | None = None) -> None:
+        self.lab = lab or current_lab()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return self.lab.nodes
+
+    def on(self, node: Node, command: Sequence[str] | str, timeout: float = 60) -> str:
+        """Run a command on a node as root and return what it printed; a failure fails the test."""
+        done = access.run(self.lab, node, command, timeout=timeout)
+        assert done.returncode == 0, f"{node.name}: {command}: {done.stderr or done.stdout}"
+        return done.stdout
+
+    @property
+    def inventory(self) -> list[str]:
+        sources = [CHECKOUT / "inventories" / "lab", access.overlay_inventory(self.lab)]
+        return [f"--inventory={source}" for source in sources]
+
+    def ansible(
+        self, *arguments: str, log: Path, program: str = "ansible-playbook", **environment: str
+    ) -> PlaybookRun:
+        """Run ansible with the lab's inventory; everything it prints goes to ``log`` as well."""
+        command = [str(Path(sys.executable).with_name(program)), *self.inventory, *arguments]
+        done = subprocess.run(
+            command,
+            cwd=CHECKOUT,
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PLAYBOOK_TIMEOUT,
+            check=False,
+        )
+        log.write_text(done.stdout)
+        return PlaybookRun(done.returncode, done.stdout, log)

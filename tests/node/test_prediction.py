@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check mode foretells exactly what the run then does, and a converged cluster has nothing left to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node.cluster import Cluster, PlaybookRun
+
+CHANGE = {"debvisor_dns_ttl": 240}
+"""A change that touches rendered configuration and registered records, on every node."""
+
+
+def site(cluster: Cluster, log: Path, *arguments: str) -> PlaybookRun:
+    run = cluster.ansible(
+        "debvisor.hci.site",
+        "--diff",
+        *arguments,
+        log=log,
+        ANSIBLE_STDOUT_CALLBACK="ansible.posix.json",
+    )
+    assert run.status == 0, run.output[-4000:]
+    return run
+
+
+def changes(run: PlaybookRun) -> dict[tuple[str, str], Any]:
+    """Return (host, task) -> diff of everything that changed, or would."""
+    return {
+        key: result.get("diff") for key, result in run.results().items() if result.get("changed")
+    }
+
+
+@pytest.fixture
+def put_back(cluster: Cluster, tmp_path: Path) -> Iterator[None]:
+    yield
+    site(cluster, tmp_path / "back.log")
+    assert changes(site(cluster, tmp_path / "settled.log")) == {}
+
+
+@pytest.mark.usefixtures("put_back")
+def test_check_mode_foretells_the_run(cluster: Cluster, tmp_path: Path) -> None:
+    change = f"--extra-vars={json.dumps(CHANGE)}"
+    foretold = changes(site(cluster, tmp_path / "check.log", "--check", change))
+    assert foretold, "the change changes nothing: the test would prove nothing"
+    done = changes(site(cluster, tmp_path / "run.log", change))
+    assert set(foretold) == set(done)
+    assert foretold == done
+
+
+def test_check_mode_of_a_converged_cluster_foretells_nothing(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    assert changes(site(cluster, tmp_path / "check.log", "--check")) == {}

@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Search for the real secrets of a real run everywhere they must not be.
+
+A key is taken away from every node and a verbose, diffing converge makes a new one, so that a secret is created,
+carried and installed under observation. Then its bytes are looked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.lab import access
+from tests.lab.layout import Node
+from tests.node.cluster import Cluster
+
+VICTIM = "debvisor-vm"
+SAMPLER = Path(__file__).with_name("sampler.py")
+STOP = "/run/debvisor-sampler.stop"
+KEYS = "/etc/debvisor/keys"
+
+
+@dataclass(slots=True)
+class Observation:
+    secrets: dict[str, set[str]]
+    """Key name -> the forms in which its secret could show: base64, hexadecimal, the reversed quoting of JSON."""
+    output: str
+    processes: dict[str, list[str]] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)
+
+
+def forms(secret: str) -> set[str]:
+    raw = base64.b64decode(secret)
+    return {secret, secret.rstrip("="), raw.hex(), secret.replace("/", "\\/")}
+
+
+def secrets_on(cluster: Cluster, node: Node) -> dict[str, set[str]]:
+    text = cluster.on(node, f"cat {KEYS}/*.key")
+    found = re.findall(r'key\s+"?([^"\s]+)"?\s*\{.*?secret\s+"([^"]+)"', text, re.DOTALL)
+    assert found, f"{node.name} holds no key at all: nothing would be searched for"
+    return {name: forms(secret) for name, secret in found}
+
+
+def sample(cluster: Cluster, node: Node) -> dict:
+    cluster.on(node, f"rm -f {STOP}")
+    done = subprocess.run(
+        [*access.ssh_command(cluster.lab, node, "-o", "BatchMode=yes"), "python3 - 600"],
+        input=SAMPLER.read_text(),
+        capture_output=True,
+        text=True,
+        timeout=700,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def observation(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Observation:
+    before = {name for node in cluster.nodes for name in secrets_on(cluster, node)}
+    assert any(name.startswith(VICTIM) for name in before), f"no {VICTIM} key: the test needs one"
+    old = {k: v for node in cluster.nodes for k, v in secrets_on(cluster, node).items()}
+    for node in cluster.nodes:
+        cluster.on(node, f"rm -f {KEYS}/{VICTIM}*.key")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        samples = {node.name: pool.submit(sample, cluster, node) for node in cluster.nodes}
+        run = cluster.ansible(
+            "debvisor.hci.site", "--diff", "-vvv", log=tmp_path_factory.mktemp("log") / "site.log"
+        )
+        for node in cluster.nodes:
+            cluster.on(node, f"touch {STOP}")
+        seen = {name: future.result() for name, future in samples.items()}
+    for node in cluster.nodes:
+        cluster.on(node, f"rm -f {STOP}")
+    assert run.status == 0, run.output[-4000:]
+    now = {k: v for node in cluster.nodes for k, v in secrets_on(cluster, node).items()}
+    changed = [name for name in now if name.startswith(VICTIM) and now[name] != old.get(name)]
+    assert changed, "the run made no new key: nothing was observed"
+    return Observation(
+        now,
+        run.output,
+        {name: result["texts"] for name, result in seen.items()},
+        {name: result["rounds"] for name, result in seen.items()},
+    )
+
+
+def leaks(secrets: dict[str, set[str]], text: str) -> list[str]:
+    """Return the names of the keys whose secret shows. Names only: a failing test must not print the secret."""
+    return sorted(name for name, shapes in secrets.items() if any(s in text for s in shapes))
+
+
+def test_the_search_finds_a_secret_that_is_there(observation: Observation) -> None:
+    name, shapes = next(iter(observation.secrets.items()))
+    for shape in shapes:
+        assert leaks(observation.secrets, f"xx{shape}yy") == [name]
+
+
+def test_not_in_what_ansible_prints_at_three_v_with_diffs(observation: Observation) -> None:
+    assert len(observation.output) > 100_000, "this was not a verbose run"
+    assert leaks(observation.secrets, observation.output) == []
+
+
+def test_not_in_any_process_argument_or_environment(observation: Observation) -> None:
+    for node, texts in observation.processes.items():
+        assert observation.rounds[node] > 50, f"{node} was hardly looked at"
+        assert any("AnsiballZ" in text or "ansible" in text for text in texts)
+        assert leaks(observation.secrets, "\n".join(texts)) == []
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "cat /var/log/debvisor/audit.jsonl",
+        "find /var/lib/debvisor /var/log/debvisor /run/debvisor -type f -exec cat {} +",
+        "journalctl --no-pager --output=cat",
+        "find /tmp /var/tmp /root/.ansible -type f -exec cat {} + 2>/dev/null; true",
+        "find /etc /run /usr/libexec /usr/share/ansible /var/cache/bind /var/lib/bind -type f -perm -o=r"
+        " -exec cat {} + 2>/dev/null; true",
+    ],
+    ids=["audit", "state, journal, reports", "system log", "temporary files", "world-readable"],
+)
+def test_not_at_rest_where_it_does_not_belong(
+    cluster: Cluster, observation: Observation, where: str
+) -> None:
+    looked_at = 0
+    for node in cluster.nodes:
+        done = subprocess.run(
+            [*access.ssh_command(cluster.lab, node, "-o", "BatchMode=yes"), where],
+            capture_output=True,
+            timeout=120,
+            check=True,
+        )
+        looked_at += len(done.stdout)
+        assert leaks(observation.secrets, done.stdout.decode(errors="replace")) == [], node.name
+    if "temporary" not in where:
+        assert looked_at > 0 or where.endswith("true")
+
+
+def test_key_files_are_not_for_everybody(cluster: Cluster) -> None:
+    for node in cluster.nodes:
+        listing = cluster.on(node, f"stat -c '%a %U %n' {KEYS} {KEYS}/*")
+        for line in listing.splitlines():
+            mode, owner, path = line.split(maxsplit=2)
+            assert int(mode, 8) & 0o007 == 0, f"{node.name}: {path} is {mode}"
+            assert owner == "root", f"{node.name}: {path} belongs to {owner}"
+
+
+def test_the_checkout_holds_no_secret(observation: Observation) -> None:
+    checkout = Path(__file__).resolve().parents[2]
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=checkout, capture_output=True, check=True
+    ).stdout.split(b"\0")
+    for name in filter(None, tracked):
+        path = checkout / name.decode()
+        if path.is_file():
+            assert leaks(observation.secrets, path.read_bytes().decode(errors="replace")) == []
