@@ -84,7 +84,7 @@ class Bench:
         return seconds
 
     def play(self, tasks: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
-        """Run one local play; return the last task (with its results and times), and the seconds of the whole command."""
+        """Run one local play; return its last task (results and times) and the seconds of the whole command."""
         playbook = self.folder / "play.json"
         playbook.touch(mode=0o600)
         playbook.write_text(
