@@ -8,9 +8,11 @@ import argparse
 import sys
 
 from tests.lab import image, status, verbs
-from tests.lab.host import Host
+from tests.lab.host import Host, locked
 from tests.lab.layout import Lab, current_lab
 from tests.lab.report import LabError, complain
+
+CHANGING = {"up", "down", "image", "kill", "start", "cut", "mend"}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -20,13 +22,21 @@ def _parser() -> argparse.ArgumentParser:
         epilog="DEBVISOR_LAB_NAME=NAME works on a second, independent lab.",
     )
     verb = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    verb.add_parser("up", help="bring all nodes up; what runs is kept, leftovers of dead labs are removed")
-    down = verb.add_parser("down", help="remove the nodes, their network and everything else of this lab")
+    verb.add_parser(
+        "up", help="bring all nodes up; what runs is kept, leftovers of dead labs are removed"
+    )
+    down = verb.add_parser(
+        "down", help="remove the nodes, their network and everything else of this lab"
+    )
     down.add_argument("--image", action="store_true", help="remove the image too")
-    verb.add_parser("status", help="show nodes, addresses, roles, who holds the VIP, and zone serials")
+    verb.add_parser(
+        "status", help="show nodes, addresses, roles, who holds the VIP, and zone serials"
+    )
     verb.add_parser("image", help="build the nodes' image if its recipe changed")
     run = verb.add_parser("run", help="run a command on every node: run -- uptime")
     run.add_argument("command", nargs="+", metavar="CMD")
+    podman = verb.add_parser("podman", help="podman as the lab uses it: podman -- ps")
+    podman.add_argument("command", nargs="+", metavar="ARG")
     for name, text in (
         ("shell", "open a root shell on a node"),
         ("kill", "outright death of a node: power lost, disk kept"),
@@ -35,10 +45,19 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_parser(name, help=text).add_argument("node", metavar="NODE")
     cut = verb.add_parser("cut", help="cut a node off from its peers; the host still reaches it")
     cut.add_argument("node", metavar="NODE")
-    cut.add_argument("--from", dest="peers", nargs="+", default=[], metavar="NODE", help="only from these peers")
+    cut.add_argument(
+        "--from", dest="peers", nargs="+", default=[], metavar="NODE", help="only from these peers"
+    )
     mend = verb.add_parser("mend", help="undo the cuts of a node, or all cuts")
     mend.add_argument("node", nargs="?", metavar="NODE")
     return parser
+
+
+def _run(options: argparse.Namespace, host: Host, lab: Lab) -> int:
+    if options.verb not in CHANGING:
+        return _dispatch(options, host, lab)
+    with locked("lab"):
+        return _dispatch(options, host, lab)
 
 
 def _dispatch(options: argparse.Namespace, host: Host, lab: Lab) -> int:
@@ -54,6 +73,8 @@ def _dispatch(options: argparse.Namespace, host: Host, lab: Lab) -> int:
             image.ensure(host)
         case "run":
             return verbs.run_everywhere(lab, options.command)
+        case "podman":
+            return verbs.podman(host, options.command)
         case "shell":
             verbs.shell(lab, lab.node(options.node))
         case "kill":
@@ -70,7 +91,7 @@ def _dispatch(options: argparse.Namespace, host: Host, lab: Lab) -> int:
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        return _dispatch(options, Host(), current_lab())
+        return _run(options, Host(), current_lab())
     except LabError as error:
         complain(error)
         return 1

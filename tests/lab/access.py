@@ -64,7 +64,12 @@ def run(
     argv = [*ssh_command(lab, node, "-o", "BatchMode=yes"), "--", *words]
     try:
         return subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(argv, 255, "", f"no end after {timeout:.0f} s")
@@ -83,7 +88,9 @@ def _ensure_key(path: Path, comment: str) -> None:
         check=False,
     )
     if made.returncode != 0:
-        raise LabError("cannot make an ssh key", made.stderr, f"check that {path.parent} can be written")
+        raise LabError(
+            "cannot make an ssh key", made.stderr, f"check that {path.parent} can be written"
+        )
 
 
 def _known_hosts_text(lab: Lab) -> str:

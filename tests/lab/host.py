@@ -8,6 +8,7 @@ CAP_SYS_RESOURCE, no systemd), ``Limits.detect`` finds out and only the measures
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import shutil
@@ -15,12 +16,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from tests.lab import holder
+from tests.lab.layout import BUILD, FIRST_LAB
 from tests.lab.report import LabError, say
 
 CAP_SYS_RESOURCE = 24
@@ -77,10 +81,14 @@ class Host:
 
     def require_tools(self) -> None:
         path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-        missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool, path=path) is None})
+        missing = sorted(
+            {package for tool, package in TOOLS.items() if shutil.which(tool, path=path) is None}
+        )
         if missing:
             raise LabError(
-                f"this host lacks {', '.join(missing)}", "the lab runs podman containers", "run `make deps` first"
+                f"this host lacks {', '.join(missing)}",
+                "the lab runs podman containers",
+                "run `make deps` first",
             )
 
     def run(
@@ -94,13 +102,20 @@ class Host:
     ) -> subprocess.CompletedProcess[str]:
         command = [*(self._sudo if privileged else []), *argv]
         try:
-            done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False)
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, timeout=timeout, check=False
+            )
         except subprocess.TimeoutExpired as late:
             raise LabError(
-                f"`{_brief(argv)}` did not finish", f"it was given {timeout:.0f} s", "see whether the host is overloaded"
+                f"`{_brief(argv)}` did not finish",
+                f"it was given {timeout:.0f} s",
+                "see whether the host is overloaded",
             ) from late
         result = subprocess.CompletedProcess(
-            command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+            command,
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
         )
         if check and result.returncode != 0:
             raise LabError(
@@ -113,38 +128,63 @@ class Host:
     # Podman ------------------------------------------------------------------------------------------------------
 
     def podman(
-        self, *arguments: str, stdin: bytes | None = None, check: bool = True, timeout: float = 120.0
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        check: bool = True,
+        timeout: float = 120.0,
     ) -> subprocess.CompletedProcess[str]:
-        return self.run([*self._podman_command(), *arguments], stdin=stdin, check=check, timeout=timeout)
+        manager = ["--cgroup-manager=cgroupfs"] if self.limits.lacks_systemd else []
+        return self.run_beside_podman(
+            ["podman", *manager, *arguments], stdin=stdin, check=check, timeout=timeout
+        )
 
-    def _podman_command(self) -> list[str]:
-        command = ["podman"]
-        if self.limits.lacks_systemd:
-            command.append("--cgroup-manager=cgroupfs")
-        if not self.limits.lacks_cgroup2:
-            return command
-        pid = holder_pid()
-        if pid is None:
-            self.start_holder()
-            pid = holder_pid()
-        return ["nsenter", f"--target={pid}", "--mount", *command]
+    def run_beside_podman(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        check: bool = True,
+        timeout: float = 120.0,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command that sees the mounts that podman sees."""
+        return self.run(
+            [*self._enter_namespace(), *argv], stdin=stdin, check=check, timeout=timeout
+        )
+
+    def _enter_namespace(self) -> list[str]:
+        if not self.needs_holder:
+            return []
+        if holder_pid() is None:
+            with locked("holder"):
+                if holder_pid() is None:
+                    self.start_holder()
+        return ["nsenter", f"--target={holder_pid()}", "--mount"]
 
     @cached_property
     def container_limits(self) -> list[str]:
         """Options for `podman create` that keep a container within what the host allows."""
         options = []
         if self.limits.max_open_files is not None:
-            options.append(f"--ulimit=nofile={self.limits.max_open_files}:{self.limits.max_open_files}")
+            options.append(
+                f"--ulimit=nofile={self.limits.max_open_files}:{self.limits.max_open_files}"
+            )
         if self.limits.max_processes is not None:
-            options.append(f"--ulimit=nproc={self.limits.max_processes}:{self.limits.max_processes}")
+            options.append(
+                f"--ulimit=nproc={self.limits.max_processes}:{self.limits.max_processes}"
+            )
         if "pids" not in self._cgroup_controllers():
             options.append("--pids-limit=-1")
         return options
 
     def _cgroup_controllers(self) -> list[str]:
-        seen_from = f"/proc/{holder_pid()}/root" if self.limits.lacks_cgroup2 else ""
-        listing = self.run(["cat", f"{seen_from}/sys/fs/cgroup/cgroup.controllers"], check=False)
-        return listing.stdout.split()
+        controllers = f"{self.root_as_podman_sees_it}/sys/fs/cgroup/cgroup.controllers"
+        return self.run(["cat", controllers], check=False).stdout.split()
+
+    @property
+    def root_as_podman_sees_it(self) -> str:
+        """A prefix for paths whose mounts only podman sees."""
+        return f"/proc/{holder_pid()}/root" if self.needs_holder else ""
 
     # The holder of the private mount namespace ---------------------------------------------------------------------
 
@@ -153,8 +193,14 @@ class Host:
         return self.limits.lacks_cgroup2
 
     def start_holder(self) -> None:
-        argv = [*self._sudo, "unshare", "--mount", "--propagation", "slave"]
-        argv += [sys.executable, holder.__file__, holder.MARKER]
+        """Make the private namespace, or take over that of running nodes whose holder has died."""
+        guard = _container_guard_pid()
+        enter = (
+            ["unshare", "--mount", "--propagation", "slave"]
+            if guard is None
+            else ["nsenter", f"--target={guard}", "--mount"]
+        )
+        argv = [*self._sudo, *enter, sys.executable, holder.__file__, holder.MARKER]
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -186,17 +232,46 @@ class Host:
 
 def holder_pid() -> int | None:
     """The process id of the live namespace holder, recognised by its command line."""
+    for pid, argv in _processes():
+        # python3 .../tests/lab/holder.py debvisor-lab-holder
+        if len(argv) == 3 and argv[2] == holder.MARKER and argv[1].endswith("/tests/lab/holder.py"):
+            return pid
+    return None
+
+
+def _container_guard_pid() -> int | None:
+    """The process id of some lab container's conmon: it lives in the namespace podman started it from."""
+    for pid, argv in _processes():
+        if Path(argv[0]).name == "conmon" and any(
+            option == "-n" and name.startswith(f"{FIRST_LAB}-") for option, name in pairwise(argv)
+        ):
+            return pid
+    return None
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            argv = (entry / "cmdline").read_bytes().split(b"\0")
+            argv = (entry / "cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
         except OSError:
             continue
-        # argv: python3 .../holder.py debvisor-lab-holder ""
-        if len(argv) == 4 and argv[2] == holder.MARKER.encode() and argv[1].endswith(b"/tests/lab/holder.py"):
-            return int(entry.name)
-    return None
+        if argv[:-1]:
+            yield int(entry.name), argv[:-1]
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Let one process, and one thread of it, at a time do what this name stands for."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / f".{name}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("host", f"waiting for another command that has the {name}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def announce_limits(limits: Limits) -> None:

@@ -119,13 +119,28 @@ def remove_all(host: Host) -> int:
 
 
 def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwatch) -> None:
-    say("image", f"[{watch}] making a Debian {recipe.suite} root with mmdebstrap (needs the network, about a minute)")
+    say(
+        "image",
+        f"[{watch}] making a Debian {recipe.suite} root with mmdebstrap (needs the network, about a minute)",
+    )
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     # TMPDIR: the root does not fit a /tmp in memory, nor may it be mounted nodev.
-    command = [*sudo, "env", "TMPDIR=/var/tmp", "mmdebstrap", *recipe.arguments, recipe.suite, str(root)]
+    command = [
+        *sudo,
+        "env",
+        "TMPDIR=/var/tmp",
+        "mmdebstrap",
+        *recipe.arguments,
+        recipe.suite,
+        str(root),
+    ]
     with log.open("w", encoding="utf-8") as record:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         assert process.stdout is not None
         for line in process.stdout:

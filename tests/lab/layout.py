@@ -19,6 +19,7 @@ from tests.lab.report import LabError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUILD = CHECKOUT / "build"
+FIRST_LAB = "debvisor-lab"
 DOMAIN = "debvisor.test"
 NODE_COUNT = 3
 VIP_HOST_PART = 10
@@ -65,7 +66,9 @@ class Lab:
             if node.name == name:
                 return node
         known = ", ".join(node.name for node in self.nodes)
-        raise LabError(f"there is no node called '{name}'", f"this lab has {known}", "use one of these names")
+        raise LabError(
+            f"there is no node called '{name}'", f"this lab has {known}", "use one of these names"
+        )
 
 
 def _written_alike(network: IPv6Network, host_part: int) -> IPv6Address:
@@ -96,7 +99,7 @@ def current_lab() -> Lab:
             "use a short name of lower case letters, digits and dashes, or unset it for the default lab",
         )
     slot = 1 + zlib.crc32(suffix.encode()) % 250 if suffix else 0
-    name = f"debvisor-lab-{suffix}" if suffix else "debvisor-lab"
+    name = f"{FIRST_LAB}-{suffix}" if suffix else FIRST_LAB
     subnet4 = IPv4Network(f"10.77.{slot}.0/24")
     subnet6 = IPv6Network(f"fd77:77:0:{slot:x}::/64")
     return Lab(
@@ -105,5 +108,7 @@ def current_lab() -> Lab:
         bridge=f"dvlab{slot}",
         subnet4=subnet4,
         subnet6=subnet6,
-        nodes=tuple(_node(name, slot, subnet4, subnet6, number) for number in range(1, NODE_COUNT + 1)),
+        nodes=tuple(
+            _node(name, slot, subnet4, subnet6, number) for number in range(1, NODE_COUNT + 1)
+        ),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.host import Host
-from tests.lab.layout import Lab, Node
+from tests.lab.layout import FIRST_LAB, Lab, Node
 from tests.lab.report import LabError
 
 NETWORK_CONFIGS = Path("/etc/containers/networks")
@@ -37,7 +37,14 @@ def is_as_wanted(host: Host, lab: Lab) -> bool:
 def create(host: Host, lab: Lab) -> None:
     """Create the network, after removing what a dead earlier lab left under its names."""
     remove(host, lab)
-    arguments = ["network", "create", "--driver=bridge", "--disable-dns", "--ipv6", f"--opt=mtu={_uplink_mtu(host)}"]
+    arguments = [
+        "network",
+        "create",
+        "--driver=bridge",
+        "--disable-dns",
+        "--ipv6",
+        f"--opt=mtu={_uplink_mtu(host)}",
+    ]
     for subnet, gateway in ((lab.subnet4, lab.gateway4), (lab.subnet6, lab.gateway6)):
         arguments += [f"--subnet={subnet}", f"--gateway={gateway}"]
     host.podman(*arguments, lab.name)
@@ -60,6 +67,12 @@ def remove(host: Host, lab: Lab) -> list[str]:
     return removed
 
 
+def all_labs(host: Host) -> set[str]:
+    """The names of all labs that have a network, running or not."""
+    names = host.podman("network", "ls", "--format={{.Name}}").stdout.split()
+    return {name for name in names if name == FIRST_LAB or name.startswith(f"{FIRST_LAB}-")}
+
+
 def inspect(host: Host, lab: Lab) -> dict[str, Any] | None:
     shown = host.podman("network", "inspect", lab.name, check=False)
     return json.loads(shown.stdout)[0] if shown.returncode == 0 else None
@@ -78,9 +91,11 @@ def _name_the_bridge(host: Host, lab: Lab) -> None:
 
 def _uplink_mtu(host: Host) -> int:
     """The packet size of the way out, so that nodes behind a smaller uplink do not lose large packets."""
-    routes = json.loads(host.run(["ip", "-j", "-4", "route", "show", "default"], privileged=False).stdout or "[]")
+    routes = json.loads(
+        host.run(["ip", "-j", "-4", "route", "show", "default"], privileged=False).stdout or "[]"
+    )
     links = _links(host)
-    sizes = [links[route["dev"]]["mtu"] for route in routes if route.get("dev") in links]
+    sizes = [int(links[route["dev"]]["mtu"]) for route in routes if route.get("dev") in links]
     return min([1500, *sizes])
 
 
@@ -142,7 +157,9 @@ def _bridge_port(host: Host, pid: int) -> str:
         if link["ifindex"] == index:
             return name
     raise LabError(
-        "a node has no cable to the bridge", f"no interface {index} on this host", "run `make lab-down`, then `make lab`"
+        "a node has no cable to the bridge",
+        f"no interface {index} on this host",
+        "run `make lab-down`, then `make lab`",
     )
 
 

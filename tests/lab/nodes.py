@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 import time
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from tests.lab.host import Host
 from tests.lab.layout import Lab, Node
 from tests.lab.report import LabError, Stopwatch, say
 
-LABEL = "org.debvisor.lab"
 SPEC_LABEL = "org.debvisor.lab.spec"
 READY_TIMEOUT = 90.0
 SHUTDOWN_TIMEOUT = 10.0
+REMOVAL_ATTEMPTS = 3
 SETTLED = ("running", "degraded")
 
 
@@ -47,12 +48,14 @@ def see(host: Host, lab: Lab, node: Node, image: str | None = None) -> Sighting:
     record = _inspect(host, node)
     if record is None:
         return Sighting(State.ABSENT)
-    if image is not None and record["Config"]["Labels"].get(SPEC_LABEL) != _spec(host, lab, node, image):
+    if image is not None and record["Config"]["Labels"].get(SPEC_LABEL) != _spec(
+        host, lab, node, image
+    ):
         return Sighting(State.UNFIT)
     pid = int(record["State"]["Pid"])
     if record["State"]["Status"] in ("exited", "created"):
         return Sighting(State.OFF)
-    if not _is_init_of_a_container(pid):
+    if not _is_init_of_a_container(pid) or not _network_can_be_reached(host, record, pid):
         return Sighting(State.STALE)
     answer = _system_state(host, node)
     states = {"running": State.RUNNING, "degraded": State.DEGRADED}
@@ -74,12 +77,12 @@ def create(host: Host, lab: Lab, node: Node, image: str) -> None:
     host.podman(
         "create",
         *_create_options(host, lab, node),
-        f"--label={LABEL}={lab.name}",
         f"--label={SPEC_LABEL}={_spec(host, lab, node, image)}",
         image,
         "/sbin/init",
     )
-    host.podman("cp", "-", f"{node.container}:/", stdin=_identity(host, lab, node))
+    identity = _identity(host, lab, node, _resolver_text())
+    host.podman("cp", "-", f"{node.container}:/", stdin=identity)
 
 
 def start(host: Host, node: Node) -> None:
@@ -93,27 +96,20 @@ def kill(host: Host, node: Node) -> None:
 
 
 def remove(host: Host, node: Node) -> bool:
-    """Remove the node, alive or dead, with the namespace mounts that podman can no longer find."""
-    record = _inspect(host, node)
-    if record is None:
+    """Remove the node, alive or dead."""
+    if _inspect(host, node) is None:
         return False
-    removed = host.podman("rm", "--force", "--time=0", "--volumes", node.container, check=False)
-    if _inspect(host, node) is not None:
-        raise LabError(
-            f"podman cannot remove {node.container}",
-            removed.stderr,
-            f"look at `podman inspect {node.container}`; a restart of the machine frees what is still busy",
-        )
-    namespace = record.get("NetworkSettings", {}).get("SandboxKey") or ""
-    if namespace.startswith("/run/netns/netns-"):
-        host.run(["rm", "-f", namespace], check=False)  # fails where it is still mounted, and that is right
-    return True
-
-
-def all_labs(host: Host) -> set[str]:
-    """The names of all labs of which a container exists."""
-    listing = host.podman("ps", "--all", f"--filter=label={LABEL}", "--format=json")
-    return {entry["Labels"][LABEL] for entry in json.loads(listing.stdout or "[]") or []}
+    removing = ["rm", "--force", "--time=0", "--volumes", node.container]
+    for _ in range(REMOVAL_ATTEMPTS):  # podman may first have to notice that the processes are dead
+        removed = host.podman(*removing, check=False)
+        if _inspect(host, node) is None:
+            return True
+    raise LabError(
+        f"podman cannot remove {node.container}",
+        removed.stderr,
+        f"look at `python3 -m tests.lab podman -- inspect {node.container}`;"
+        " a restart of the machine frees what is still busy",
+    )
 
 
 def wait_until_ready(host: Host, lab: Lab, node: Node, timeout: float = READY_TIMEOUT) -> Stopwatch:
@@ -138,7 +134,9 @@ def _pause(host: Host, node: Node, watch: Stopwatch, timeout: float, reason: str
         time.sleep(0.2)
         return
     units = ", ".join(_failed_units(host, node)) or "none"
-    journal = _inside(host, node, "journalctl", "--no-pager", "--priority=warning", "--lines=15").stdout
+    journal = _inside(
+        host, node, "journalctl", "--no-pager", "--priority=warning", "--lines=15"
+    ).stdout
     raise LabError(
         f"{node.name} is not ready after {timeout:.0f} s",
         f"{reason}\nfailed units: {units}\n{journal}",
@@ -165,12 +163,12 @@ def _create_options(host: Host, lab: Lab, node: Node) -> list[str]:
     ]
 
 
-def _identity(host: Host, lab: Lab, node: Node) -> bytes:
+def _identity(host: Host, lab: Lab, node: Node, resolver: str) -> bytes:
     """The files that make a node itself, as a tar archive."""
     key = access.host_key(lab, node)
     archive = _Archive()
     archive.file("etc/hosts", _hosts_text(node))
-    archive.file("etc/resolv.conf", _resolver_text())
+    archive.file("etc/resolv.conf", resolver)
     archive.file("etc/ssh/ssh_host_ed25519_key", key.read_text(encoding="utf-8"), 0o600)
     archive.file("etc/ssh/ssh_host_ed25519_key.pub", access.public_key(key))
     archive.folder("root/.ssh", 0o700)
@@ -199,7 +197,9 @@ def _resolver_text() -> str:
             continue
         lines = [line.split() for line in candidate.read_text(encoding="utf-8").splitlines()]
         servers = [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
-        reachable = [server for server in servers if not server.startswith("127.") and server != "::1"]
+        reachable = [
+            server for server in servers if not server.startswith("127.") and server != "::1"
+        ]
         if reachable:
             return "".join(f"nameserver {server}\n" for server in reachable)
     return "# the host has no resolver that a node can reach\n"
@@ -213,12 +213,17 @@ def _limits_text(host: Host) -> str | None:
         lines.append(f"LimitNOFILE={limits.max_open_files}")
     if limits.max_processes is not None:
         lines.append(f"LimitNPROC={limits.max_processes}")
-    return "\n".join(["# The lab's host cannot raise limits further.", "[Service]", *lines, ""]) if lines else None
+    return (
+        "\n".join(["# The lab's host cannot raise limits further.", "[Service]", *lines, ""])
+        if lines
+        else None
+    )
 
 
 def _spec(host: Host, lab: Lab, node: Node, image: str) -> str:
-    """Changes when the node would be made differently today.  Keys count by fingerprint."""
-    contents = hashlib.sha256(_identity(host, lab, node)).hexdigest()
+    """Changes when the node would be made differently today."""
+    # The resolver is left out: a laptop that changes networks keeps its lab.
+    contents = hashlib.sha256(_identity(host, lab, node, resolver="")).hexdigest()
     text = json.dumps([image, _create_options(host, lab, node), contents])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -228,7 +233,7 @@ class _Archive:
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w")
+        self._tar = tarfile.TarFile(fileobj=self._buffer, mode="w")
 
     def folder(self, path: str, mode: int) -> None:
         entry = tarfile.TarInfo(path)
@@ -266,17 +271,44 @@ def _is_init_of_a_container(pid: int) -> bool:
         return False
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     inner_ids = fields.get("NSpid", "").split()
-    return len(inner_ids) > 1 and inner_ids[-1] == "1" and not fields.get("State", "").strip().startswith("Z")
+    return (
+        len(inner_ids) > 1
+        and inner_ids[-1] == "1"
+        and not fields.get("State", "").strip().startswith("Z")
+    )
 
 
-def _inside(host: Host, node: Node, *command: str) -> Any:
+def _network_can_be_reached(host: Host, record: dict[str, Any], pid: int) -> bool:
+    """Whether podman sees the node's network namespace.
+
+    It does not when the holder of the private mount namespace has died and another one took its place: such a node
+    still runs, but nobody can manage it any more.
+    """
+    path = record["NetworkSettings"].get("SandboxKey") or "/nonexistent"
+    seen = host.run(
+        [
+            "stat",
+            "--dereference",
+            "--format=%i",
+            f"{host.root_as_podman_sees_it}{path}",
+            f"/proc/{pid}/ns/net",
+        ],
+        check=False,
+    )
+    inodes = seen.stdout.split()
+    return len(inodes) == 2 and inodes[0] == inodes[1]
+
+
+def _inside(host: Host, node: Node, *command: str) -> subprocess.CompletedProcess[str]:
     return host.podman("exec", node.container, *command, check=False, timeout=20)
 
 
 def _system_state(host: Host, node: Node) -> str:
-    return str(_inside(host, node, "systemctl", "is-system-running").stdout).strip()
+    return _inside(host, node, "systemctl", "is-system-running").stdout.strip()
 
 
 def _failed_units(host: Host, node: Node) -> list[str]:
-    listing = _inside(host, node, "systemctl", "list-units", "--failed", "--plain", "--no-legend").stdout
-    return [line.split()[0] for line in str(listing).splitlines() if line.strip()]
+    listing = _inside(
+        host, node, "systemctl", "list-units", "--failed", "--plain", "--no-legend"
+    ).stdout
+    return [line.split()[0] for line in listing.splitlines() if line.strip()]

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.lab import access, image, network, nodes
-from tests.lab.host import Host, announce_limits, holder_pid
+from tests.lab.host import Host, announce_limits
 from tests.lab.layout import Lab, Node
 from tests.lab.nodes import State
 from tests.lab.report import LabError, Stopwatch, say
@@ -22,8 +23,6 @@ def up(host: Host, lab: Lab) -> None:
     watch = Stopwatch()
     host.require_tools()
     announce_limits(host.limits)
-    if host.needs_holder and holder_pid() is None:
-        _remove_orphans(host, lab)
     tag = image.ensure(host)
     access.prepare(lab)
     seen = {node: nodes.see(host, lab, node, tag) for node in lab.nodes}
@@ -52,7 +51,7 @@ def down(host: Host, lab: Lab, with_image: bool = False) -> None:
     host.require_tools()
     removed = [node.name for node in lab.nodes if nodes.remove(host, node)]
     removed += network.remove(host, lab)
-    others = nodes.all_labs(host) - {lab.name}
+    others = network.all_labs(host) - {lab.name}
     if with_image and not others and (count := image.remove_all(host)):
         removed.append(f"{count} image(s)")
     if not others and host.needs_holder and host.stop_holder():
@@ -84,11 +83,18 @@ def start(host: Host, lab: Lab, node: Node) -> None:
 def cut(host: Host, lab: Lab, node: Node, peers: list[Node]) -> None:
     """Cut a node off from these peers, or from all of them; the host still reaches it."""
     if node in peers:
-        raise LabError(f"cannot cut {node.name} off from itself", "a partition is between two nodes", "name its peers")
+        raise LabError(
+            f"cannot cut {node.name} off from itself",
+            "a partition is between two nodes",
+            "name its peers",
+        )
     _require(host, lab, node, running=True)
     chosen = peers or [peer for peer in lab.nodes if peer != node]
     network.cut(host, lab, node, chosen, nodes.pids(host, lab))
-    say(node.name, f"is cut off from {', '.join(peer.name for peer in chosen)}; the host still reaches it")
+    say(
+        node.name,
+        f"is cut off from {', '.join(peer.name for peer in chosen)}; the host still reaches it",
+    )
 
 
 def mend(host: Host, lab: Lab, node: Node | None) -> None:
@@ -99,6 +105,14 @@ def mend(host: Host, lab: Lab, node: Node | None) -> None:
 def shell(lab: Lab, node: Node) -> None:
     command = access.ssh_command(lab, node)
     os.execvp(command[0], command)
+
+
+def podman(host: Host, arguments: list[str]) -> int:
+    """Podman as the lab uses it, for a look by hand."""
+    done = host.podman(*arguments, check=False, timeout=3600)
+    print(done.stdout, end="")
+    print(done.stderr, end="", file=sys.stderr)
+    return done.returncode
 
 
 def run_everywhere(lab: Lab, command: list[str]) -> int:
@@ -126,21 +140,15 @@ def _bring_up(host: Host, lab: Lab, node: Node, state: State, tag: str) -> None:
         say(node.name, "is made and starts")
 
 
-def _remove_orphans(host: Host, lab: Lab) -> None:
-    """Containers whose namespace holder has died cannot be entered any more, whatever podman's records say."""
-    for node in lab.nodes:
-        if nodes.remove(host, node):
-            say(node.name, "was left by a lab that died: removed")
-    for left in network.remove(host, lab):
-        say("network", f"{left} was left by a lab that died: removed")
-
-
 def _renew_partitions(host: Host, lab: Lab) -> None:
     """A node that was started again has a new port on the bridge."""
     wanted = network.partitions(lab)
     if wanted:
         network.apply(host, lab, wanted, nodes.pids(host, lab))
-        say("network", "still cut: " + ", ".join(f"{first}-{second}" for first, second in sorted(wanted)))
+        say(
+            "network",
+            "still cut: " + ", ".join(f"{first}-{second}" for first, second in sorted(wanted)),
+        )
 
 
 def _require(host: Host, lab: Lab, node: Node, *, running: bool) -> None:
@@ -150,5 +158,9 @@ def _require(host: Host, lab: Lab, node: Node, *, running: bool) -> None:
 
 
 def _not_there(node: Node, state: State) -> LabError:
-    advice = f"`python3 -m tests.lab start {node.name}`" if state is State.OFF else "`python3 -m tests.lab up`"
+    advice = (
+        f"`python3 -m tests.lab start {node.name}`"
+        if state is State.OFF
+        else "`python3 -m tests.lab up`"
+    )
     return LabError(f"{node.name} is {state.value}", "this needs a running node", f"{advice} first")
