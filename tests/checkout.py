@@ -9,7 +9,6 @@ insist on a physical folder (ansible-test, ansible-lint) get a copy from :mod:`t
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -22,15 +21,12 @@ def import_root(root: Path = ROOT) -> Path:
     """Return the folder that holds ``ansible_collections``, after making it where it is missing."""
     if root.parts[-3:] == NAME:
         return root.parents[2]
-    base = root / "build" / "import"
+    base = root / "build"
     link = base.joinpath(*NAME)
     link.parent.mkdir(parents=True, exist_ok=True)
-    target = os.path.relpath(root, link.parent)
-    if not link.is_symlink() or os.readlink(link) != target:
+    if link.resolve() != root:
         spare = link.with_name(f".{link.name}.{os.getpid()}")
-        with contextlib.suppress(FileNotFoundError):
-            spare.unlink()
-        spare.symlink_to(target)
+        spare.symlink_to(os.path.relpath(root, link.parent))
         spare.replace(link)  # another test run may be doing the same
     return base
 

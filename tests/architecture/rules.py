@@ -192,9 +192,9 @@ def _is_type_checking(node: ast.If) -> bool:
 def layer_of(path: str) -> str:
     """Return the name under which :data:`RULES` knows the file's layer, or "" where no rule fits."""
     match PurePosixPath(path).parts:
-        case ("plugins", "module_utils", package, _, *_) if package in RULES:
+        case ("plugins", "module_utils", package, *rest) if rest and package in RULES:
             return package
-        case ("plugins", kind, _) if kind in RULES and not kind.startswith("_"):
+        case ("plugins", kind, name) if name and kind in RULES and not kind.startswith("_"):
             return kind
     return ""
 
@@ -305,7 +305,7 @@ def documentation(source: str) -> dict[str, Any]:
     """Return a module's DOCUMENTATION and RETURN as data, by name; EXAMPLES too."""
     return {
         name: yaml.safe_load(text) or {}
-        for name, text, _ in _documentation_nodes(ast.parse(source))
+        for name, text, end in _documentation_nodes(ast.parse(source))
     }
 
 
@@ -321,7 +321,7 @@ def _documentation_nodes(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
 def code_lines(source: str) -> int:
     """Count the lines below the documentation that hold code: no blanks, comments or docstrings."""
     tree = ast.parse(source)
-    start = max((end for _, _, end in _documentation_nodes(tree)), default=0)
+    start = max((end for name, text, end in _documentation_nodes(tree)), default=0)
     prose = {
         line
         for node in _free_strings(tree)
