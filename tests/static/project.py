@@ -121,15 +121,22 @@ class Project:
         where: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Run:
-        """Run a program of the virtual environment that this Python belongs to, or of the system."""
+        """Run a program of the virtual environment that this Python belongs to, or of the system.
+
+        It gets an empty home folder of its own: what this account has configured or installed must not decide, and
+        ansible-lint installs the collection into the home folder.
+        """
+        home = self.build("static-home")
+        home.mkdir(parents=True, exist_ok=True)
         binaries = Path(sys.executable).parent
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("ANSIBLE_", "PYTHON", "MOLECULE_"))
+            if not name.startswith(("ANSIBLE_", "MOLECULE_", "PYTHON", "VIRTUAL_ENV", "XDG_"))
         }
         variables = {
             **inherited,
+            "HOME": str(home),
             "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "ANSIBLE_NOCOLOR": "1",
             "NO_COLOR": "1",
