@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LAB := $(PYTHON) -m tests.lab
+# DEBVISOR_LAB_NAME names a second lab; its addresses then override those of the first.
+LAB_INVENTORY := -i inventories/lab $(if $(DEBVISOR_LAB_NAME),-i build/lab-$(DEBVISOR_LAB_NAME)/hosts.json)
 COLLECTION := build/ansible_collections/debvisor/hci
 LOCK := requirements/control-node.txt
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -63,7 +65,7 @@ collection: ## let Ansible find this checkout as the collection debvisor.hci
 .PHONY: lab
 lab: deps venv collection ## bring up three nodes on this machine, converge them, and show the result
 	@$(LAB) up
-	@$(BIN)/ansible-playbook debvisor.hci.site -i inventories/lab
+	@$(BIN)/ansible-playbook debvisor.hci.site $(LAB_INVENTORY)
 	@$(LAB) status
 
 .PHONY: lab-status
