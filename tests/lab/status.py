@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tests.lab import access, network, nodes
 from tests.lab.dns_probe import soa_serial
 from tests.lab.host import Host
-from tests.lab.layout import CHECKOUT, DOMAIN, Lab, Node
+from tests.lab.layout import CHECKOUT, DOMAIN, FIRST_LAB, Lab, Node
 from tests.lab.nodes import State
 
 # `ip` answers in one line; the zones follow, if there is a name server.
@@ -144,7 +144,9 @@ def _print_what_to_try(lab: Lab, reports: Sequence[Report]) -> None:
     zone = DOMAIN if DOMAIN in zones or not zones else zones[0]
     print("Try:")
     print(f"  dig @{lab.vip4} {zone} SOA +short")
-    print(f"  .venv/bin/ansible {reports[0].node.name} -m ansible.builtin.service_facts")
+    overlay = access.overlay_inventory(lab).relative_to(CHECKOUT)
+    inventory = "" if lab.name == FIRST_LAB else f"-i inventories/lab -i {overlay} "
+    print(f"  .venv/bin/ansible {inventory}{reports[0].node.name} -m ansible.builtin.service_facts")
     print(f"  ssh -F {access.ssh_config(lab).relative_to(CHECKOUT)} {reports[0].node.name}")
 
 
