@@ -68,10 +68,15 @@ RULES: Mapping[str, Rule] = {
     "filter": Rule(frozenset({"_core.errors"}), one_domain=True, ansible=True),
     "doc_fragments": Rule(),
     "_core": Rule(frozenset({"_core"})),
-    "_ports": Rule(frozenset({"_core.errors", "_core.secret", "_ports"}), third_party=True),
+    "_ports": Rule(
+        frozenset({"_core.errors", "_core.secret", "_core.durable", "_ports"}), third_party=True
+    ),
     "_entry": Rule(frozenset({"_core", "_ports", "_entry"}), one_domain=True),
     **{
-        domain: Rule(frozenset({"_core.plan", "_core.errors", domain}), pure=True)
+        domain: Rule(
+            frozenset({"_core.plan", "_core.errors", "_core.secret", "_core.waiting", domain}),
+            pure=True,
+        )
         for domain in DOMAINS
     },
 }
