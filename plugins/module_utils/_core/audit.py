@@ -29,8 +29,21 @@ LONGEST_VALUE = 4096
 """Bytes of a before or after that are kept whole; a longer one is kept as its size and hash."""
 
 
+class Plain(dict[str, Any]):
+    """A mapping that holds plain JSON data and no secret, by its maker's word; it is not looked through."""
+
+
 def public(value: Any) -> Any:
     """Return ``value`` as plain JSON data with every secret replaced by its fingerprint."""
+    kind = type(value)
+    if kind is str or kind is int or value is None or kind is bool or kind is float:
+        return value  # first, and by exact type: nearly all values are these, and there may be many
+    if kind is Plain:
+        return value
+    if kind is dict:
+        return {str(key): public(item) for key, item in value.items()}
+    if kind is list:
+        return [public(item) for item in value]
     if isinstance(value, Secret):
         return value.fingerprint
     if isinstance(value, Mapping):

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Transaction:
     scope: str
     steps: list[dict[str, Any]]
     committed: bool = False
+    _receipts: list[str] = field(default_factory=list, repr=False)
+    """The steps' receipts as text, each encoded once: they may be large, and the file is written at each step."""
 
     @property
     def identity(self) -> str:
@@ -60,6 +62,7 @@ class Transaction:
     def undone(self) -> None:
         """Record that the last step was taken back."""
         self.steps.pop()
+        del self._receipts[len(self.steps) :]
         self._store()
 
     def commit(self) -> None:
@@ -79,9 +82,21 @@ class Transaction:
             "scope": self.scope,
             "committed": self.committed,
             "pid": os.getpid(),
-            "steps": self.steps,
         }
-        write_whole(self.path, json.dumps(record, indent=1).encode() + b"\n")
+        self._receipts += [
+            json.dumps(step["receipt"]) for step in self.steps[len(self._receipts) :]
+        ]
+        steps = [
+            _with(step, "receipt", receipt)
+            for step, receipt in zip(self.steps, self._receipts, strict=True)
+        ]
+        write_whole(self.path, _with(record, "steps", f"[{', '.join(steps)}]").encode() + b"\n")
+
+
+def _with(record: Mapping[str, Any], key: str, encoded: str) -> str:
+    """Encode a record with one value that is JSON already."""
+    rest = json.dumps({name: value for name, value in record.items() if name != key})
+    return f"{rest.removesuffix('}')}, {json.dumps(key)}: {encoded}}}"
 
 
 class Journal:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import hashlib
 import os
 import time
@@ -126,7 +127,7 @@ def _unwind_leftovers(
         if transaction.committed:
             _close(operation, transaction)
             continue
-        if errors := _take_back(operation, transaction):
+        if errors := _take_back(operation, transaction, outcome):
             raise DebvisorError(
                 f"an earlier run was cut off ({transaction.identity}) and cannot be taken back",
                 why="; ".join(errors),
@@ -163,7 +164,7 @@ def _carry_out(
         transaction.commit()
     except BaseException as failure:
         begun = bool(transaction.steps)
-        outcome.rollback_errors = _take_back(operation, transaction)
+        outcome.rollback_errors = _take_back(operation, transaction, outcome)
         outcome.rolled_back = begun and not outcome.rollback_errors
         result = "rolled_back" if not outcome.rollback_errors else "failed"
         _record(operation, scope, records, outcome, result, error=_sentence(failure))
@@ -172,12 +173,15 @@ def _carry_out(
     _record(operation, scope, records, outcome, "changed")
 
 
-def _take_back(operation: Operation[Any, Any], transaction: Transaction) -> list[str]:
+def _take_back(
+    operation: Operation[Any, Any], transaction: Transaction, outcome: Outcome
+) -> list[str]:
     """Undo the steps in reverse. A step that resists is reported and ends the walk: those before it rest on it."""
     while transaction.steps:
         step = transaction.steps[-1]
         try:
-            operation.undo(step["receipt"])
+            if note := operation.undo(step["receipt"]):
+                outcome.warnings.append(note)
             transaction.undone()
         except Exception as cause:  # reported as a value: the original failure matters more
             return [f"{step['verb']} {step['target']}: {_sentence(cause)}"]
@@ -252,6 +256,7 @@ def run(
 ) -> NoReturn:
     """Run ``operation`` with the module's options and end the module with the result."""
     started = time.monotonic()
+    gc.disable()  # the process ends with the module, and looking through 10,000 records for cycles costs a third of it
     outcome = execute(
         operation, module.params, records or Records.default(), check=module.check_mode
     )

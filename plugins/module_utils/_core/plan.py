@@ -9,7 +9,7 @@ The executor in :mod:`operation` drives it; docs/ARCHITECTURE.md tells why it ha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -68,7 +68,7 @@ class Plan:
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
-    differences: tuple[Difference, ...] = ()
+    differences: Sequence[Difference] = ()
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the module's result, known before any action ran."""
@@ -112,10 +112,11 @@ class Operation(ABC, Generic[Wanted, Observed]):
         """Bring about one effect."""
 
     @abstractmethod
-    def undo(self, receipt: Receipt) -> None:
+    def undo(self, receipt: Receipt) -> str | None:
         """Take the effect back. Idempotent, and harmless where the effect never happened.
 
-        It may run in a later process than apply did, so the receipt is all it gets (and the ports).
+        It may run in a later process than apply did, so the receipt is all it gets (and the ports). What was left
+        because somebody else changed it since is not an error; it is returned as a sentence, which becomes a warning.
         """
 
     def verify(self, plan: Plan, wanted: Wanted) -> Mapping[str, Any]:

@@ -22,6 +22,8 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None: ...
 
+    def wall(self) -> float: ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -31,6 +33,10 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def wall(self) -> float:
+        """Seconds since 1970, for what other machines compare with their own clocks."""
+        return time.time()
 
 
 def intervals(
