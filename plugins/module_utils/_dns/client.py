@@ -1,0 +1,347 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Talk to one DNS server: queries, transfers and updates, signed where there is a key, each failure with its own error.
+
+Bytes travel through a transport that comes in; :mod:`_ports.dns_server` has the real one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from .._core.errors import DebvisorError, Refused, TimedOut, Unreachable
+from .._core.waiting import Clock, SystemClock
+from . import names, rdata, wire
+from .errors import (
+    MalformedAnswer,
+    NotAuthoritative,
+    PrerequisiteFailed,
+    RequestRefused,
+    ServerFailed,
+)
+from .rrset import Key as SetKey
+from .rrset import RRset
+from .signing import Exchange
+from .tsig import Key
+
+IN_FLIGHT = 200
+"""Queries sent ahead of their answers on one connection; few enough that they fit in the buffers on both sides."""
+
+UPDATES_IN_FLIGHT = 4
+"""Updates sent ahead of their answers, so that the server does not wait for us."""
+
+
+class Stream(Protocol):
+    """A connection that carries whole messages."""
+
+    def send(self, *messages: bytes) -> None: ...
+
+    def receive(self, timeout: float | None = None) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    """The way to one server. Its text is how messages name the server."""
+
+    def datagram(self, message: bytes, timeout: float | None = None) -> bytes: ...
+
+    def stream(self) -> Stream: ...
+
+
+class Client:
+    """One server. Keeps one TCP connection; a broken one is replaced at the next call, never within a call."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        key: Callable[[], Key | None] = lambda: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._transport = transport
+        self._key = key
+        self._clock = clock or SystemClock()
+        self._open: Stream | None = None
+
+    def __str__(self) -> str:
+        return str(self._transport)
+
+    def close(self) -> None:
+        """Drop the connection, if there is one."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    # --- queries
+
+    def ask(
+        self,
+        name: bytes,
+        kind: int,
+        *,
+        flags: int = 0,
+        klass: int = wire.IN,
+        dnssec: bool = False,
+        timeout: float | None = None,
+    ) -> wire.Message:
+        """Ask one question by datagram, and by stream where the answer does not fit. NXDOMAIN is an answer.
+
+        :raises DebvisorError: of the kind that fits the failure.
+        """
+        key = self._key()
+        plain = wire.query(_identity(), name, kind, flags=flags, klass=klass, dnssec=dnssec)
+        request, exchange = self._signed(plain, key)
+        answer = self._read(self._transport.datagram(request, timeout))
+        if answer.flags & wire.TC:
+            request, exchange = self._signed(plain, key)
+            answer = self._over_stream(request)
+        self._check(answer, exchange, asked=(name, kind, klass))
+        return answer
+
+    def ask_many(self, questions: Sequence[tuple[bytes, int]]) -> list[wire.Message]:
+        """Ask many questions over the stream, many in flight; return the answers in the questions' order.
+
+        :raises DebvisorError: of the kind that fits the first failure.
+        """
+        answers: list[wire.Message] = []
+        key = self._key()
+        try:
+            stream = self._stream()
+            for start in range(0, len(questions), IN_FLIGHT):
+                answers += self._ask_window(stream, questions[start : start + IN_FLIGHT], key)
+        except BaseException:
+            self.close()
+            raise
+        return answers
+
+    def _ask_window(
+        self, stream: Stream, questions: Sequence[tuple[bytes, int]], key: Key | None
+    ) -> list[wire.Message]:
+        base = secrets.randbits(16)
+        requests = []
+        waiting: dict[int, tuple[int, Exchange | None]] = {}
+        for number, (name, kind) in enumerate(questions):
+            identity = (base + number) & 0xFFFF
+            plain = wire.query(identity, name, kind)
+            request, exchange = self._signed(plain, key)
+            requests.append(request)
+            waiting[identity] = (number, exchange)
+        stream.send(*requests)
+        found: list[wire.Message | None] = [None] * len(questions)
+        while waiting:
+            answer = self._read(stream.receive())
+            if answer.identity not in waiting:
+                raise MalformedAnswer(f"{self} answered a question that was not asked")
+            number, exchange = waiting.pop(answer.identity)
+            self._check(answer, exchange, asked=(*questions[number], wire.IN))
+            found[number] = answer
+        return [answer for answer in found if answer is not None]
+
+    def soa(self, zone: bytes, timeout: float | None = None) -> wire.Soa:
+        """Return the SOA record of a zone that this server holds.
+
+        :raises NotAuthoritative: where it does not hold it.
+        """
+        answer = self.ask(zone, rdata.SOA, timeout=timeout)
+        found = [record for record in answer.answers if (record.name, record.kind) == (zone, rdata.SOA)]
+        if not answer.authoritative or len(found) != 1:
+            raise self._not_authoritative(zone, answer)
+        try:
+            return wire.read_soa(found[0].data)
+        except wire.Malformed as cause:
+            raise MalformedAnswer(f"{self} sent a malformed SOA record", why=str(cause)) from cause
+
+    def _not_authoritative(self, zone: bytes, answer: wire.Message) -> NotAuthoritative:
+        why = "its answer is not authoritative"
+        if answer.authoritative:
+            apexes = [record.name for record in answer.authority if record.kind == rdata.SOA]
+            why = f"it answers from the zone {names.render(apexes[0])}" if apexes else "it has no SOA there"
+        return NotAuthoritative(
+            f"{self} does not hold the zone {names.render(zone)}",
+            why=why,
+            hint="Check the zone's name, and that the address is the one that takes updates",
+        )
+
+    # --- transfer
+
+    def transfer(self, zone: bytes) -> tuple[int, dict[SetKey, RRset]]:
+        """Return the zone's serial and all its record sets, without the SOA, by AXFR.
+
+        :raises RequestRefused: where the key may not transfer.
+        """
+        plain = wire.query(_identity(), zone, wire.AXFR)
+        request, exchange = self._signed(plain, self._key())
+        try:
+            stream = self._stream()
+            stream.send(request)
+            return self._read_transfer(stream, exchange)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_transfer(
+        self, stream: Stream, exchange: Exchange | None
+    ) -> tuple[int, dict[SetKey, RRset]]:
+        found: dict[SetKey, tuple[int, list[bytes]]] = {}
+        known = found.get
+        serial: int | None = None
+        ended = False
+        while not ended:
+            answer = self._read(stream.receive())
+            self._check(answer, exchange)
+            if answer.rcode or not answer.answers:
+                raise self._denied(answer)
+            for name, kind, _klass, ttl, data in answer.answers:
+                if ended:
+                    raise MalformedAnswer(f"{self} sent more after the end of its transfer")
+                if kind == rdata.SOA:
+                    ended = serial is not None
+                    serial = wire.read_soa(data).serial
+                elif serial is None:
+                    raise MalformedAnswer(f"{self} began a transfer without the SOA record")
+                elif entry := known((name, kind)):
+                    entry[1].append(data)
+                else:
+                    found[name, kind] = (ttl, [data])
+        if exchange is not None:
+            exchange.finish(str(self))
+        if serial is None:
+            raise MalformedAnswer(f"{self} sent an empty transfer")
+        return serial, {key: RRset(ttl, frozenset(data)) for key, (ttl, data) in found.items()}
+
+    # --- update
+
+    def update(self, *messages: bytes) -> list[DebvisorError | None]:
+        """Send UPDATE messages over the stream, several in flight; return what became of each, None for made.
+
+        Where the outcome is ``TimedOut`` or ``Unreachable``, it is not known whether that update was made. Any other
+        error means that it was not.
+        """
+        outcomes: dict[int, DebvisorError | None] = {}
+        waiting: dict[int, tuple[int, Exchange | None]] = {}
+        key = self._key()
+        base = _identity()
+        try:
+            stream = self._stream()
+            for number, message in enumerate(messages):
+                if len(waiting) == UPDATES_IN_FLIGHT:
+                    self._collect(stream, waiting, outcomes)
+                identity = (base + number) & 0xFFFF
+                request, exchange = self._signed(wire.with_identity(message, identity), key)
+                if len(request) > wire.LONGEST_MESSAGE:
+                    raise ValueError(f"an update of {len(request)} bytes does not fit in a message")
+                waiting[identity] = (number, exchange)
+                stream.send(request)
+            while waiting:
+                self._collect(stream, waiting, outcomes)
+        except (TimedOut, Unreachable) as failure:
+            self.close()
+            for number in range(len(messages)):
+                outcomes.setdefault(number, failure)
+        except BaseException:
+            self.close()
+            raise
+        return [outcomes[number] for number in range(len(messages))]
+
+    def _collect(
+        self,
+        stream: Stream,
+        waiting: dict[int, tuple[int, Exchange | None]],
+        outcomes: dict[int, DebvisorError | None],
+    ) -> None:
+        answer = self._read(stream.receive())
+        if answer.identity not in waiting:
+            raise MalformedAnswer(f"{self} answered an update that was not sent")
+        number, exchange = waiting[answer.identity]
+        try:
+            self._check(answer, exchange, wire.UPDATE)
+            outcomes[number] = self._denied(answer) if answer.rcode else None
+        except Refused as denial:
+            outcomes[number] = denial
+        del waiting[answer.identity]
+
+    # --- in common
+
+    def _stream(self) -> Stream:
+        if self._open is None:
+            self._open = self._transport.stream()
+        return self._open
+
+    def _over_stream(self, request: bytes) -> wire.Message:
+        try:
+            stream = self._stream()
+            stream.send(request)
+            answer = self._read(stream.receive())
+            if answer.wire[:2] != request[:2]:
+                raise MalformedAnswer(f"{self} answered a question that was not asked")
+        except BaseException:
+            self.close()
+            raise
+        return answer
+
+    def _signed(self, plain: bytes, key: Key | None) -> tuple[bytes, Exchange | None]:
+        if key is None:
+            return plain, None
+        exchange = Exchange(key)
+        return exchange.sign(plain, int(self._clock.wall())), exchange
+
+    def _read(self, answer: bytes) -> wire.Message:
+        try:
+            return wire.read(answer)
+        except wire.Malformed as cause:
+            raise MalformedAnswer(f"{self} sent a malformed answer", why=str(cause)) from cause
+
+    def _check(
+        self,
+        answer: wire.Message,
+        exchange: Exchange | None,
+        opcode: int = wire.QUERY,
+        asked: tuple[bytes, int, int] | None = None,
+    ) -> None:
+        if exchange is not None:
+            exchange.check(answer, int(self._clock.wall()), str(self))
+        elif answer.tsig is not None:
+            raise MalformedAnswer(f"{self} signed the answer to an unsigned question")
+        if not answer.flags & wire.QR or answer.flags >> 11 & 15 != opcode:
+            raise MalformedAnswer(f"{self} sent something that is not an answer to the request")
+        if asked is None:
+            return
+        if answer.rcode not in (wire.NOERROR, wire.NXDOMAIN):
+            raise self._denied(answer)
+        if answer.questions != [asked]:
+            raise MalformedAnswer(f"{self} answered another question than it was asked")
+
+    def _denied(self, answer: wire.Message) -> DebvisorError:
+        details = {"rcode": answer.rcode_text, "server": str(self)}
+        if answer.rcode == wire.REFUSED:
+            return RequestRefused(
+                f"{self} refused (REFUSED)",
+                why="its policy does not allow this to this key, a name offends its check-names,"
+                " or it is not the writer",
+                hint="Check that the key may do this in this zone, and that the address is the writer's",
+                details=details,
+            )
+        if answer.rcode == wire.NOTAUTH:
+            return NotAuthoritative(
+                f"{self} does not hold the zone (NOTAUTH)",
+                hint="Check the zone's name, and that the address is the one that takes updates",
+                details=details,
+            )
+        if answer.rcode in (wire.NXDOMAIN, wire.YXDOMAIN, wire.YXRRSET, wire.NXRRSET):
+            return PrerequisiteFailed(
+                f"{self} holds something else than was planned for ({answer.rcode_text})",
+                hint="Somebody else changed it meanwhile. Run again to see the present state",
+                details=details,
+            )
+        return ServerFailed(
+            f"{self} could not do it ({answer.rcode_text})",
+            hint="Its log says why; record sets over its max-records-per-type are one cause",
+            details=details,
+        )
+
+
+def _identity() -> int:
+    return secrets.randbits(16)

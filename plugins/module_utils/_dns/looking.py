@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find out what a zone holds: by a transfer, or by questions about what matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .._core.errors import DebvisorError
+from . import names, rdata, wire
+from .client import Client
+from .errors import BadKey, NotAuthoritative, RequestRefused
+from .rrset import Key, RRset
+from .zone_plan import ZoneState, neighbourhood
+
+TRANSFER_FROM = 300
+"""From this many record sets on a transfer is tried first: about where it beats questions in a zone of some thousand."""
+
+
+class CannotLook(DebvisorError):
+    """What a name holds cannot be told by questions, and a transfer is refused."""
+
+
+def look(client: Client, zone: bytes, keys: Sequence[Key], *, whole: bool = False) -> ZoneState:
+    """Return the present state of ``keys`` in the zone, or of all of it where ``whole``.
+
+    :raises NotAuthoritative: where the server does not hold the zone.
+    :raises CannotLook: where only a transfer could tell, and the key may not.
+    """
+    serial = client.soa(zone).serial
+    refused: DebvisorError | None = None
+    if whole or len(keys) >= TRANSFER_FROM:
+        try:
+            serial, sets = client.transfer(zone)
+            return ZoneState(zone, serial, sets)
+        except (RequestRefused, NotAuthoritative) as denial:
+            refused = denial
+    if whole:
+        raise _cannot(client, zone, "pruning needs to know all of the zone") from refused
+    found = _ask(client, zone, keys)
+    if isinstance(found, dict):
+        return ZoneState(zone, serial, found, complete=False)
+    if refused is None:
+        try:
+            serial, sets = client.transfer(zone)
+            return ZoneState(zone, serial, sets)
+        except (RequestRefused, NotAuthoritative) as denial:
+            refused = denial
+    raise _cannot(client, zone, found) from refused
+
+
+def _cannot(client: Client, zone: bytes, why: str) -> CannotLook:
+    return CannotLook(
+        f"what {names.render(zone)} holds cannot be read from {client}",
+        why=f"{why}, and the key may not transfer it",
+        hint="Let the server transfer the zone to this key (allow-transfer)",
+    )
+
+
+def _ask(client: Client, zone: bytes, keys: Sequence[Key]) -> dict[Key, RRset] | str:
+    """Return what questions tell, or why they cannot."""
+    stars = sorted({star for name, _kind in keys for star in _stars_over(name, zone)})
+    answers = client.ask_many([*keys, *((star, rdata.TXT) for star in stars)])
+    for star, answer in zip(stars, answers[len(keys) :], strict=True):
+        if answer.rcode != wire.NXDOMAIN and answer.authoritative:
+            return f"the wildcard {names.render(star)} answers for names that do not exist"
+    found: dict[Key, RRset] = {}
+    for (name, _kind), answer in zip(keys, answers[: len(keys)], strict=True):
+        if not answer.authoritative:
+            return f"{names.render(name)} lies below a delegation"
+        found.update(sets_of(answer, name))
+    return found
+
+
+def sets_of(answer: wire.Message, name: bytes) -> dict[Key, RRset]:
+    """Return the record sets at ``name`` in an answer: the one asked for, or the CNAME in its place."""
+    data: dict[Key, list[wire.Record]] = {}
+    for record in answer.answers:
+        if record.name == name and record.klass == wire.IN:
+            data.setdefault((name, record.kind), []).append(record)
+    return {
+        key: RRset(records[0].ttl, frozenset(record.data for record in records))
+        for key, records in data.items()
+    }
+
+
+def _stars_over(name: bytes, zone: bytes) -> Iterable[bytes]:
+    """Yield the wildcards that could answer in the place of ``name``."""
+    while len(name) > len(zone):
+        name = names.parent(name)
+        if len(name) + 2 <= names.LONGEST_NAME:
+            yield b"\x01*" + name
+
+
+def reverse_zones(client: Client, reverse_names: Iterable[bytes]) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
+    """Find the zone of each reverse name by SOA.
+
+    :returns: for each zone its names; and the names whose zone this server does not hold.
+    """
+    zones: dict[bytes, list[bytes]] = {}
+    homeless: list[bytes] = []
+    known: dict[bytes, bytes | None] = {}
+    for name in reverse_names:
+        place = neighbourhood(name)
+        if place not in known:
+            known[place] = _zone_of(client, name)
+        zone = known[place]
+        if zone is None:
+            homeless.append(name)
+        else:
+            zones.setdefault(zone, []).append(name)
+    return zones, homeless
+
+
+def _zone_of(client: Client, name: bytes) -> bytes | None:
+    try:
+        answer = client.ask(name, rdata.SOA)
+    except BadKey:
+        raise
+    except (RequestRefused, NotAuthoritative):
+        return None
+    if not answer.authoritative:
+        return None
+    for record in [*answer.answers, *answer.authority]:
+        if record.kind == rdata.SOA and names.is_below(name, record.name):
+            return record.name
+    return None

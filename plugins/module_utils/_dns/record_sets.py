@@ -1,0 +1,282 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options into wanted record sets. Everything that is wrong is reported at once, each by its position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+from .._core.errors import Problem
+from . import names, rdata
+
+LONGEST_TTL = 2**31 - 1
+WRITER_LABEL = b"\x07_writer"
+"""The name below which the servers keep who the writer is. It is theirs, not a user's."""
+RECORD_OPTIONS = frozenset({"name", "type", "value", "ttl", "state", "exact", "ptr"})
+
+
+class Aim(Enum):
+    """What shall become of a record set."""
+
+    EXACTLY = "exactly"
+    """It holds the given data and no other."""
+    AT_LEAST = "at least"
+    """It holds the given data, beside what others keep there."""
+    WITHOUT = "without"
+    """It does not hold the given data."""
+    GONE = "gone"
+    """There is no such record set."""
+
+
+class WantedSet(NamedTuple):
+    """One wanted record set. ``position`` is its index in the option ``records``."""
+
+    name: bytes
+    kind: int
+    ttl: int
+    data: frozenset[bytes]
+    aim: Aim
+    ptr: bool
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Where record sets that are not wanted are removed: at and below a name, of these types only."""
+
+    below: bytes
+    kinds: frozenset[int]
+
+
+
+def parse_records(
+    records: Sequence[Any], zone: bytes, default_ttl: int, default_ptr: bool, problems: list[Problem]
+) -> list[WantedSet]:
+    """Read the option ``records``; what is wrong goes into ``problems``."""
+    wanted: list[WantedSet] = []
+    seen: dict[tuple[bytes, int], WantedSet] = {}
+    aims: dict[bytes, list[WantedSet]] = {}
+    append = wanted.append
+    for position, record in enumerate(records):
+        found = _quick(record, position, zone, default_ttl, default_ptr) or _Reader(
+            record, position, zone, problems
+        ).read(default_ttl, default_ptr)
+        if found is None:
+            continue
+        key = (found.name, found.kind)
+        earlier = seen.setdefault(key, found)
+        if earlier is found:
+            append(found)
+            if found.aim in _KEEPING:
+                aims.setdefault(found.name, []).append(found)
+        elif earlier._replace(position=position) != found:
+            problems.append(
+                Problem(
+                    f"records[{position}]",
+                    f"{names.render(found.name)} {rdata.type_text(found.kind)} is also records"
+                    f"[{earlier.position}], and says something else",
+                )
+            )
+    _check_cnames(aims, problems)
+    return wanted
+
+
+def _quick(
+    record: Any, position: int, zone: bytes, default_ttl: int, default_ptr: bool
+) -> WantedSet | None:
+    """Read what nearly all entries of a bulk call are: one good address. None sends it to the thorough reader."""
+    try:
+        kind = _ADDRESS_TYPES[record["type"]]
+        name = names.parse_below(record["name"], zone)
+        [value] = record["value"]
+        data = rdata.parse(kind, value, zone)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    get = record.get
+    ttl, ptr, state = get("ttl"), get("ptr"), get("state")
+    if ttl is None:
+        ttl = default_ttl
+    if ptr is None:
+        ptr = default_ptr
+    if (
+        name is None
+        or type(ttl) is not int
+        or not 0 <= ttl <= LONGEST_TTL
+        or (ptr is not True and ptr is not False)
+        or (state is not None and state != "present")
+        or get("exact") is not None
+        or not record.keys() <= RECORD_OPTIONS
+    ):
+        return None
+    return WantedSet(name, kind, ttl, frozenset((data,)), Aim.EXACTLY, ptr, position)
+
+
+_ADDRESS_TYPES = {"A": rdata.A, "AAAA": rdata.AAAA}
+_KEEPING = (Aim.EXACTLY, Aim.AT_LEAST)
+
+
+def _check_cnames(kept: Mapping[bytes, Sequence[WantedSet]], problems: list[Problem]) -> None:
+    for name, sets in kept.items():
+        if len(sets) < 2:
+            continue
+        cnames = [found for found in sets if found.kind == rdata.CNAME]
+        for other in sets:
+            if cnames and other.kind != rdata.CNAME:
+                problems.append(
+                    Problem(
+                        f"records[{other.position}]",
+                        f"{names.render(name)} cannot hold {rdata.type_text(other.kind)} beside the CNAME"
+                        f" of records[{cnames[0].position}]",
+                    )
+                )
+
+
+class _Reader:
+    """Reads one entry of ``records``."""
+
+    __slots__ = ("position", "problems", "record", "zone")
+
+    def __init__(self, record: Any, position: int, zone: bytes, problems: list[Problem]) -> None:
+        self.record = record
+        self.position = position
+        self.zone = zone
+        self.problems = problems
+
+    def read(self, default_ttl: int, default_ptr: bool) -> WantedSet | None:
+        record = self.record
+        if not isinstance(record, dict):
+            return self._wrong("", "is not a mapping with name, type and value")
+        before = len(self.problems)
+        if not record.keys() <= RECORD_OPTIONS:
+            for unknown in sorted(map(str, record.keys() - RECORD_OPTIONS)):
+                self._wrong(unknown, f"is no option; there are {', '.join(sorted(RECORD_OPTIONS))}")
+        get = record.get
+        kind = self._kind(get("type"))
+        name = self._name(get("name"), kind)
+        ttl = get("ttl")
+        ttl = default_ttl if ttl is None else self._ttl(ttl)
+        aim = self._aim(get("state"), get("exact"), get("value"))
+        data = self._data(get("value"), kind, aim)
+        ptr = get("ptr")
+        ptr = default_ptr if ptr is None else ptr
+        if not isinstance(ptr, bool):
+            self._wrong("ptr", "is neither true nor false")
+        if len(self.problems) > before or name is None or kind is None or aim is None:
+            return None
+        if aim is Aim.GONE and kind == rdata.NS and name == self.zone:
+            return self._wrong("state", "the zone's own NS record set cannot be removed")
+        return WantedSet(name, kind, ttl, data, aim, ptr and kind in _ADDRESSES, self.position)
+
+    def _wrong(self, option: str, what: str) -> None:
+        where = f"records[{self.position}]"
+        self.problems.append(Problem(f"{where}.{option}" if option else where, what))
+
+    def _kind(self, text: Any) -> int | None:
+        kind = rdata.TYPES.get(text) if isinstance(text, str) else None
+        if kind is None:
+            if text is None:
+                self._wrong("type", "is missing")
+            else:
+                self._wrong("type", f"{text!r} is none of {', '.join(sorted(rdata.TYPES))}")
+        return kind
+
+    def _name(self, text: Any, kind: int | None) -> bytes | None:
+        if not isinstance(text, str):
+            self._wrong("name", "is missing" if text is None else f"{text!r} is not text")
+            return None
+        try:
+            name = names.parse(text, self.zone)
+        except names.NameProblem as cause:
+            self._wrong("name", f"{rdata.shortened(text)} {cause}")
+            return None
+        if not name.endswith(self.zone) or not names.is_below(name, self.zone):
+            self._wrong(
+                "name", f"{rdata.shortened(text)} is not in the zone {names.render(self.zone)}"
+            )
+        elif b"*" in name and b"*" in names.labels_of(name)[1:]:
+            self._wrong("name", f"{rdata.shortened(text)} has a * that is not its first label")
+        elif kind == rdata.TXT and name == WRITER_LABEL + self.zone:
+            self._wrong("name", "is where the servers keep who the writer is; it is not yours to set")
+        elif kind == rdata.CNAME and name == self.zone:
+            self._wrong("type", "the zone itself cannot be a CNAME")
+        return name
+
+    def _ttl(self, ttl: Any) -> int:
+        if isinstance(ttl, str) and ttl.isascii() and ttl.isdigit() and len(ttl) <= 10:
+            ttl = int(ttl)
+        if not isinstance(ttl, int) or isinstance(ttl, bool) or not 0 <= ttl <= LONGEST_TTL:
+            self._wrong("ttl", f"{rdata.shortened(str(ttl))} is not a number from 0 to {LONGEST_TTL}")
+            return 0
+        return ttl
+
+    def _aim(self, state: Any, exact: Any, value: Any) -> Aim | None:
+        if exact is not None and not isinstance(exact, bool):
+            self._wrong("exact", "is neither true nor false")
+        if state in (None, "present"):
+            return Aim.AT_LEAST if exact is False else Aim.EXACTLY
+        if state == "absent":
+            if exact is not None:
+                self._wrong("exact", "goes with state=present only")
+            return Aim.GONE if value is None else Aim.WITHOUT
+        self._wrong("state", f"{state!r} is neither present nor absent")
+        return None
+
+    def _data(self, value: Any, kind: int | None, aim: Aim | None) -> frozenset[bytes]:
+        if aim is Aim.GONE:
+            return frozenset()
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        if value is None or not entries:
+            self._wrong("value", "is missing" if value is None else "is an empty list")
+            return frozenset()
+        if kind is None:
+            return frozenset()
+        found = []
+        for number, entry in enumerate(entries):
+            if isinstance(entry, (int, float)) and not isinstance(entry, bool):
+                entry = str(entry)
+            if not isinstance(entry, str):
+                self._wrong(_at(number, entries), f"{entry!r} is not text")
+                continue
+            try:
+                found.append(rdata.parse(kind, entry, self.zone))
+            except rdata.DataProblem as cause:
+                self._wrong(_at(number, entries), str(cause))
+        if kind == rdata.CNAME and len(entries) > 1:
+            self._wrong("value", "a CNAME has one value")
+        return frozenset(found)
+
+
+_ADDRESSES = (rdata.A, rdata.AAAA)
+
+
+def _at(number: int, entries: Sequence[Any]) -> str:
+    return f"value[{number}]" if len(entries) > 1 else "value"
+
+
+def parse_prune(
+    option: Mapping[str, Any] | None, zone: bytes, problems: list[Problem]
+) -> Prune | None:
+    """Read the option ``prune``."""
+    if option is None:
+        return None
+    below = zone
+    try:
+        below = names.parse(str(option["below"]), zone)
+        if not names.is_below(below, zone):
+            problems.append(Problem("prune.below", f"is not in the zone {names.render(zone)}"))
+    except names.NameProblem as cause:
+        problems.append(Problem("prune.below", f"{rdata.shortened(str(option['below']))} {cause}"))
+    types = option["types"]
+    if not types:
+        problems.append(Problem("prune.types", "is an empty list"))
+    for kind in types:
+        if kind not in rdata.TYPES:
+            problems.append(
+                Problem("prune.types", f"{kind!r} is none of {', '.join(sorted(rdata.TYPES))}")
+            )
+    return Prune(below, frozenset(rdata.TYPES[kind] for kind in types if kind in rdata.TYPES))
+

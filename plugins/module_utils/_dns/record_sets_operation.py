@@ -1,0 +1,403 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operation behind ``dns_record_sets``: many record sets, in as few signed updates as will hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._core.errors import InvalidInput, Problem, VerificationFailed
+from .._core.plan import Action, Difference, Operation, Plan, Receipt, Undo
+from .._core.waiting import Clock
+from . import names, packing, propagation, rdata, validation, zone_plan
+from .client import Client, Transport
+from .looking import look, reverse_zones
+from .record_sets import LONGEST_TTL, Prune, WantedSet, parse_prune, parse_records
+from .rrset import Change, Key, RRset, as_plain, from_plain
+from .signing import LONGEST_SIGNATURE
+from .tsig import parse as parse_key
+from .writing import bring_about, holds_after, keys_of, same
+from .zone_plan import ZoneState
+
+READ_BACK = 200
+"""Changed record sets that are read back from the writer, spread evenly. It answered for all of them already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server listens."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options, checked."""
+
+    writer: Place
+    key_file: str | None
+    timeout: float
+    retry_for: float
+    zone: bytes
+    records: tuple[WantedSet, ...] = field(repr=False)
+    prune: Prune | None = None
+    lower_ttl: int | None = None
+    servers: tuple[Place, ...] = ()
+    wait_for: str = "all"
+    wait_timeout: float = 0.0
+    validate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The zone, and the reverse zones that its addresses need."""
+
+    zone: ZoneState
+    reverse: tuple[ZoneState, ...] = ()
+    homeless: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What one action sends. ``askable``: an absent record set can be seen by asking, as no wildcard answers instead."""
+
+    batches: tuple[packing.Batch, ...]
+    plain: list[list[Any]]
+    askable: bool
+
+    @property
+    def sample(self) -> dict[Key, RRset | None]:
+        """Return what shall be there afterwards, as far as it can be asked for."""
+        return {
+            (change.name, change.kind): change.after
+            for batch in self.batches
+            for change in batch.changes
+            if self.askable or change.after is not None
+        }
+
+
+class RecordSets(Operation[Wanted, Observed]):
+    """Make record sets be what is wanted.
+
+    :param reach: gives the way to a server by address, port and seconds to wait for an answer.
+    :param read_file: gives a key file's content.
+    """
+
+    name = "dns_record_sets"
+
+    def __init__(
+        self,
+        reach: Callable[[str, int, float], Transport],
+        read_file: Callable[[str], bytes],
+        clock: Clock,
+        validator: validation.Validator | None = None,
+    ) -> None:
+        self._reach = reach
+        self._read_file = read_file
+        self._clock = clock
+        self._validator = validator
+        self._clients: dict[tuple[Place, str | None], Client] = {}
+
+    # --- what is wanted
+
+    def parse(self, params: Mapping[str, Any]) -> Wanted:
+        problems: list[Problem] = []
+        zone = names.ROOT
+        try:
+            zone = names.parse(params["zone"].removesuffix(".") + ".")
+        except names.NameProblem as cause:
+            problems.append(Problem("zone", f"{rdata.shortened(params['zone'])} {cause}"))
+        _check_range("ttl", params["ttl"], 0, LONGEST_TTL, problems)
+        _check_range("lower_ttl", params["lower_ttl"], 0, LONGEST_TTL, problems)
+        _check_range("timeout", params["timeout"], 0.01, 3600, problems)
+        _check_range("retry_for", params["retry_for"], 0, 3600, problems)
+        _check_range("wait_timeout", params["wait_timeout"], 0, 86400, problems)
+        _check_range("port", params["port"], 1, 65535, problems)
+        records = parse_records(params["records"], zone, params["ttl"], params["ptr"], problems)
+        prune = parse_prune(params["prune"], zone, problems)
+        if prune and not params["records"] and not params["prune"]["allow_empty"]:
+            problems.append(
+                Problem("records", "is empty, so that prune would remove all in its scope; allow_empty allows it")
+            )
+        servers = [
+            _place(f"servers[{number}]", text, params["port"], problems)
+            for number, text in enumerate(params["servers"])
+        ]
+        if problems:
+            raise InvalidInput(problems, hint="Nothing was read or changed. Mend the input and run again")
+        return Wanted(
+            writer=Place(params["server"], params["port"]),
+            key_file=params["key_file"],
+            timeout=params["timeout"],
+            retry_for=params["retry_for"],
+            zone=zone,
+            records=tuple(records),
+            prune=prune,
+            lower_ttl=params["lower_ttl"],
+            servers=tuple(servers),
+            wait_for=params["wait_for"],
+            wait_timeout=params["wait_timeout"],
+            validate=params["validate_dnssec"],
+        )
+
+    def scope(self, wanted: Wanted) -> str:
+        return f"{self.name}:{wanted.writer.address}:{wanted.writer.port}/{names.render(wanted.zone)}"
+
+    # --- what is
+
+    def observe(self, wanted: Wanted) -> Observed:
+        client = self._client(wanted.writer, wanted.key_file, wanted.timeout)
+        whole = wanted.prune is not None
+        zone = look(client, wanted.zone, zone_plan.keys_of(wanted.records), whole=whole)
+        present, stale = zone_plan.pointed(wanted.records, zone.sets)
+        zones, homeless = reverse_zones(client, {**present, **dict.fromkeys(stale)})
+        reverse = [
+            look(client, apex, [(name, rdata.PTR) for name in found])
+            for apex, found in sorted(zones.items())
+        ]
+        return Observed(zone, tuple(reverse), frozenset(homeless))
+
+    # --- the way from one to the other
+
+    def plan(self, observed: Observed, wanted: Wanted) -> Plan:
+        problems: list[Problem] = []
+        zone = observed.zone
+        present, stale = zone_plan.pointed(wanted.records, zone.sets)
+        problems += _homeless(wanted.records, observed.homeless.intersection(present))
+        found = [(zone, zone_plan.plan_zone(zone, wanted.records, wanted.prune, problems))]
+        found += _plan_reverse(observed.reverse, present, stale)
+        if wanted.lower_ttl is not None:
+            ttl = wanted.lower_ttl
+            found = [(state, zone_plan.lowered(changes, ttl)) for state, changes in found]
+        actions = [
+            _action(state, changes, wanted, problems) for state, changes in found if changes
+        ]
+        if problems:
+            raise InvalidInput(problems, hint="Nothing was changed. Mend the input and run again")
+        plain = [entry for action in actions for entry in action.payload.plain]
+        everything = [change for _state, changes in found for change in changes]
+        return Plan(
+            before={f"{name} {kind}": before for name, kind, before, _after in plain if before},
+            after={f"{name} {kind}": after for name, kind, _before, after in plain if after},
+            actions=tuple(actions),
+            differences=_Differences(plain),
+            facts={
+                "zone": names.render(wanted.zone),
+                "added": sum(change.before is None for change in everything),
+                "modified": sum(None not in (change.before, change.after) for change in everything),
+                "removed": sum(change.after is None for change in everything),
+                "messages": sum(len(action.payload.batches) for action in actions),
+                "caches_hold": max((change.before.ttl for change in everything if change.before), default=0),
+            },
+        )
+
+    # --- there and back
+
+    def prepare(self, action: Action, wanted: Wanted) -> Receipt:
+        return {
+            "server": wanted.writer.address,
+            "port": wanted.writer.port,
+            "key_file": wanted.key_file,
+            "timeout": wanted.timeout,
+            "retry_for": wanted.retry_for,
+            "zone": action.target,
+            "changes": action.payload.plain,
+        }
+
+    def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
+        client = self._client(wanted.writer, wanted.key_file, wanted.timeout)
+        bring_about(client, action.payload.batches, wanted.retry_for, self._clock)
+
+    def undo(self, receipt: Receipt) -> str | None:
+        place = Place(receipt["server"], receipt["port"])
+        client = self._client(place, receipt["key_file"], receipt["timeout"])
+        zone = names.parse(receipt["zone"])
+        changes = [_from_plain(entry) for entry in receipt["changes"]]
+        sets = look(client, zone, keys_of(changes)).sets
+        ours = []
+        theirs = []
+        for change in changes:
+            held = sets.get((change.name, change.kind))
+            if holds_after(change, held):
+                ours.append(Change(change.name, change.kind, held, change.before))
+            elif not same(held, change.before):
+                theirs.append(change.title)
+        batches = packing.pack(zone, ours, LONGEST_SIGNATURE)
+        bring_about(client, batches, receipt["retry_for"], self._clock)
+        if theirs:
+            return f"Somebody else changed {', '.join(theirs[:20])} since; that was left as it is"
+        return None
+
+    def verify(self, plan: Plan, wanted: Wanted) -> Mapping[str, Any]:
+        if not plan.actions and not wanted.servers and not wanted.validate:
+            return {"servers": []}
+        client = self._client(wanted.writer, wanted.key_file, wanted.timeout)
+        samples: dict[bytes, dict[Key, RRset | None]] = {wanted.zone: {}}
+        for action in plan.actions:
+            samples[names.parse(action.target)] = action.payload.sample
+        targets = []
+        for zone, sample in samples.items():
+            if unlike := propagation.unlike(client, propagation.spread(sample, READ_BACK)):
+                raise _unlike(client, unlike)
+            serial = client.soa(zone).serial
+            targets.append(propagation.Target(zone, serial, propagation.spread(sample)))
+            if wanted.validate:
+                self._prove(client, zone, targets[-1].sample)
+        standings = propagation.wait_for_servers(
+            [self._client(place, None, wanted.timeout) for place in wanted.servers],
+            targets,
+            propagation.needed_of(wanted.wait_for, len(wanted.servers)),
+            wanted.wait_timeout,
+            self._clock,
+            self._prove if wanted.validate else None,
+        )
+        return {
+            "serials": {names.render(target.zone): target.serial for target in targets},
+            "servers": [standing.public() for standing in standings],
+        }
+
+    def _prove(self, client: Client, zone: bytes, sample: Mapping[Key, RRset | None]) -> None:
+        if self._validator is not None:
+            validation.prove(client, self._validator, zone, sample)
+
+    def _client(self, place: Place, key_file: str | None, timeout: float) -> Client:
+        """Return the client of a server; one for all calls, so that its connection lasts."""
+        known = self._clients.get((place, key_file))
+        if known is None:
+
+            def key() -> Any:
+                return parse_key(self._read_file(key_file), key_file) if key_file else None
+
+            transport = self._reach(place.address, place.port, timeout)
+            known = self._clients[place, key_file] = Client(transport, key, self._clock)
+        return known
+
+
+class _Differences(Sequence[Difference]):
+    """The diff, one entry a record set, made only where somebody looks at it."""
+
+    def __init__(self, plain: list[list[Any]]) -> None:
+        self._plain = plain
+
+    def __len__(self) -> int:
+        return len(self._plain)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return _Differences(self._plain[place])
+        name, kind, before, after = self._plain[place]
+        return Difference(f"{name} {kind}", _lines(before), _lines(after))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Differences) and self._plain == other._plain
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _check_range(
+    where: str, value: float | None, least: float, most: float, problems: list[Problem]
+) -> None:
+    if value is not None and not least <= value <= most:
+        problems.append(Problem(where, f"{value} is not from {least} to {most}"))
+
+
+def _place(where: str, text: str, port: int, problems: list[Problem]) -> Place:
+    """Read ``address``, ``address:port`` or ``[IPv6 address]:port``."""
+    address, bracket, rest = text.partition("]")
+    if bracket and address.startswith("["):
+        address = address[1:]
+    elif text.count(":") == 1:
+        address, _colon, rest = text.partition(":")
+        rest = ":" + rest
+    else:
+        address, rest = text, ""
+    number = rest.removeprefix(":")
+    if not address or (rest and not (number.isascii() and number.isdigit() and 0 < int(number) < 65536)):
+        problems.append(Problem(where, f"{rdata.shortened(text)} is not an address, or address:port"))
+        return Place(text, port)
+    return Place(address, int(number) if rest else port)
+
+
+def _homeless(records: Sequence[WantedSet], homeless: frozenset[bytes]) -> list[Problem]:
+    return [
+        Problem(
+            f"records[{item.position}].ptr",
+            f"the server holds no reverse zone for {zone_plan.address_text(data)}",
+        )
+        for item in records
+        if homeless and item.ptr
+        for data in sorted(item.data)
+        if zone_plan.reverse(data) in homeless
+    ]
+
+
+def _plan_reverse(
+    states: Sequence[ZoneState],
+    present: Mapping[bytes, Mapping[bytes, int]],
+    stale: Mapping[bytes, set[bytes]],
+) -> list[tuple[ZoneState, list[Change]]]:
+    """Give each reverse name to the deepest of the zones that it is in."""
+    found = []
+    apexes = sorted((state.name for state in states), key=len, reverse=True)
+    home = {
+        name: next((apex for apex in apexes if names.is_below(name, apex)), None)
+        for name in {**present, **dict.fromkeys(stale)}
+    }
+    for state in states:
+        mine = {name: targets for name, targets in present.items() if home[name] == state.name}
+        gone = {name: targets for name, targets in stale.items() if home[name] == state.name}
+        found.append((state, zone_plan.plan_pointers(state, mine, gone)))
+    return found
+
+
+def _action(
+    state: ZoneState, changes: Sequence[Change], wanted: Wanted, problems: list[Problem]
+) -> Action:
+    batches: list[packing.Batch] = []
+    try:
+        batches = packing.pack(state.name, changes, LONGEST_SIGNATURE)
+    except packing.TooLarge as cause:
+        where = [item.position for item in wanted.records if item.name == cause.change.name]
+        place = f"records[{where[0]}]" if where else names.render(cause.change.name)
+        problems.append(Problem(place, str(cause)))
+    starred = any(name.startswith(b"\x01*") for name, _kind in state.sets) or any(
+        change.name.startswith(b"\x01*") for change in changes
+    )
+    plain = [
+        [names.render(name), rdata.type_text(kind), as_plain(kind, before), as_plain(kind, after)]
+        for name, kind, before, after in changes
+    ]
+    one = len(batches) == 1
+    return Action(
+        "update",
+        names.render(state.name),
+        f"{len(changes)} record sets in {len(batches)} message{'' if one else 's'}",
+        Undo.COMPENSABLE,
+        Payload(tuple(batches), plain, askable=not starred),
+    )
+
+
+def _from_plain(entry: Sequence[Any]) -> Change:
+    name, kind_text, before, after = entry
+    kind = rdata.TYPES[kind_text]
+    return Change(names.parse(name), kind, from_plain(kind, before), from_plain(kind, after))
+
+
+def _lines(plain: Mapping[str, Any] | None) -> str:
+    if plain is None:
+        return ""
+    return "".join([f"{plain['ttl']} {text}\n" for text in plain["value"]])
+
+
+def _unlike(client: Client, keys: Sequence[Key]) -> VerificationFailed:
+    titles = [f"{names.render(name)} {rdata.type_text(kind)}" for name, kind in keys]
+    return VerificationFailed(
+        f"{client} took the update and does not serve it",
+        why=", ".join(titles[:20]),
+        hint="A server ignores a CNAME beside other data, and the other way round",
+        details={"record_sets": titles},
+    )

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Record sets and changes of them, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from . import names, rdata
+
+Key = tuple[bytes, int]
+"""A record set's name and type."""
+
+
+class RRset(NamedTuple):
+    """What a record set holds: one TTL, and data without order."""
+
+    ttl: int
+    data: frozenset[bytes]
+
+
+Sets = Mapping[Key, RRset]
+
+
+class Change(NamedTuple):
+    """One record set before and after; None where there is none."""
+
+    name: bytes
+    kind: int
+    before: RRset | None
+    after: RRset | None
+
+    @property
+    def title(self) -> str:
+        """Name the record set for people."""
+        return f"{names.render(self.name)} {rdata.type_text(self.kind)}"
+
+    def inverse(self) -> Change:
+        """Return the change that takes this one back."""
+        return Change(self.name, self.kind, self.after, self.before)
+
+
+def values(kind: int, rrset: RRset) -> list[str]:
+    """Return the data as text, in a fixed order."""
+    if len(rrset.data) == 1:
+        [data] = rrset.data
+        return [rdata.render(kind, data)]
+    return sorted(rdata.render(kind, data) for data in rrset.data)
+
+
+def as_plain(kind: int, rrset: RRset | None) -> dict[str, Any] | None:
+    """Return a record set as plain data, for results and journals."""
+    return None if rrset is None else {"ttl": rrset.ttl, "value": values(kind, rrset)}
+
+
+def from_plain(kind: int, plain: Mapping[str, Any] | None) -> RRset | None:
+    """Read back what :func:`as_plain` wrote."""
+    if plain is None:
+        return None
+    data = frozenset(rdata.parse(kind, text, names.ROOT) for text in plain["value"])
+    return RRset(plain["ttl"], data)

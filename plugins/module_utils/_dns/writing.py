@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring changes about on the server, through its moments of absence, and never twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from .._core.errors import Conflict, DebvisorError, TimedOut, Unreachable
+from .._core.waiting import Clock, intervals
+from . import names
+from .client import Client
+from .errors import BadKey, NotAuthoritative, PrerequisiteFailed, RequestRefused
+from .looking import look
+from .packing import Batch
+from .rrset import Change, RRset, Sets
+
+TRANSIENT = (RequestRefused, NotAuthoritative, BadKey)
+"""What a server also says while it takes over the virtual address. Nothing was written then."""
+NAMED_CONFLICTS = 20
+
+
+class StateUnknown(Unreachable):
+    """The answer to an update was lost, and so were the answers to the questions whether it was made."""
+
+
+def bring_about(client: Client, batches: Sequence[Batch], retry_for: float, clock: Clock) -> None:
+    """Make all changes of all batches.
+
+    A lost answer means that nobody knows: then the record sets are read. Where they are as wanted, the update was made;
+    where they are as before, it is sent again until ``retry_for`` seconds have passed.
+
+    :raises Conflict: naming the record sets that somebody else changed meanwhile.
+    :raises DebvisorError: the last one met, where time ran out.
+    """
+    deadline = clock.monotonic() + retry_for
+    open_batches = list(batches)
+    for pause in intervals(0.05, 1.0):
+        outcomes = client.update(*[batch.message for batch in open_batches])
+        again: list[tuple[Batch, DebvisorError]] = []
+        for batch, outcome in zip(open_batches, outcomes, strict=True):
+            if outcome is None:
+                continue
+            if isinstance(outcome, PrerequisiteFailed):
+                if not _is_made(client, batch, outcome):
+                    raise _conflict(client, batch, outcome)
+            elif isinstance(outcome, (*TRANSIENT, TimedOut, Unreachable)):
+                again.append((batch, outcome))
+            else:
+                raise outcome
+        unknown = [(batch, why) for batch, why in again if not isinstance(why, TRANSIENT)]
+        refused = [(batch, why) for batch, why in again if isinstance(why, TRANSIENT)]
+        left = deadline - clock.monotonic()
+        if refused and left <= 0:
+            raise refused[0][1]
+        unmade = _unmade(client, unknown, deadline, clock) if unknown else []
+        if unmade and deadline <= clock.monotonic():
+            raise unmade[0][1]
+        open_batches = [batch for batch, _why in [*refused, *unmade]]
+        if not open_batches:
+            return
+        clock.sleep(min(pause, max(left, 0.0)))
+
+
+def _unmade(
+    client: Client, unknown: list[tuple[Batch, DebvisorError]], deadline: float, clock: Clock
+) -> list[tuple[Batch, DebvisorError]]:
+    """Return those of the unanswered batches that were not made. Asks at least once, and until the deadline."""
+    for pause in intervals(0.05, 1.0):
+        try:
+            return [(batch, why) for batch, why in unknown if not _is_made(client, batch, why)]
+        except (TimedOut, Unreachable, *TRANSIENT) as silence:
+            if clock.monotonic() >= deadline:
+                raise StateUnknown(
+                    f"{client} was sent an update and did not answer; whether it was made is not known",
+                    why=f"{unknown[0][1].what}; then: {silence.what}",
+                    hint="Run again when the server answers; the run begins by finding out",
+                ) from silence
+        clock.sleep(min(pause, max(deadline - clock.monotonic(), 0.0)))
+    return []
+
+
+def _is_made(client: Client, batch: Batch, cause: DebvisorError) -> bool:
+    """Tell whether all of the batch is as wanted; False where all is as before.
+
+    :raises Conflict: where it is neither.
+    """
+    sets = look(client, batch.zone, keys_of(batch.changes)).sets
+    if all(holds_after(change, sets.get(change[:2])) for change in batch.changes):
+        return True
+    if all(same(sets.get(change[:2]), change.before) for change in batch.changes):
+        return False
+    raise conflict(client, batch.zone, strangers(batch.changes, sets), cause)
+
+
+def _conflict(client: Client, batch: Batch, cause: DebvisorError) -> Conflict:
+    sets = look(client, batch.zone, keys_of(batch.changes)).sets
+    return conflict(client, batch.zone, strangers(batch.changes, sets), cause)
+
+
+def keys_of(changes: Iterable[Change]) -> list[tuple[bytes, int]]:
+    """Return the names and types of the changed record sets."""
+    return [(change.name, change.kind) for change in changes]
+
+
+def same(one: RRset | None, other: RRset | None) -> bool:
+    """Tell whether two record sets hold the same data. Prerequisites cannot see TTLs, so neither does this."""
+    return (one and one.data) == (other and other.data)
+
+
+def holds_after(change: Change, held: RRset | None) -> bool:
+    """Tell whether the change was made. Where it was one of TTL alone, the TTL tells."""
+    if same(change.before, change.after):
+        return held == change.after
+    return same(held, change.after)
+
+
+def strangers(changes: Iterable[Change], sets: Sets) -> list[Change]:
+    """Return the changes whose record set is neither as before nor as after."""
+    return [
+        change
+        for change in changes
+        if not same(sets.get(change[:2]), change.before) and not same(sets.get(change[:2]), change.after)
+    ]
+
+
+def conflict(
+    client: Client, zone: bytes, others: Sequence[Change], cause: DebvisorError | None = None
+) -> Conflict:
+    """Return the error that names the record sets which somebody else changed."""
+    titles = [change.title for change in others]
+    shown = ", ".join(titles[:NAMED_CONFLICTS]) + (", ..." if len(titles) > NAMED_CONFLICTS else "")
+    rcode: Mapping[str, str] = cause.details if cause else {}
+    return Conflict(
+        f"somebody else changed {names.render(zone)} meanwhile",
+        why=f"{shown or 'names that were free are in use'} on {client}",
+        hint="Nothing of theirs was overwritten. Run again to start from the present state",
+        details={"conflicts": titles, **rcode},
+    )

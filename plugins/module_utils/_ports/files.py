@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of this machine, with owner, group and mode; every change is whole and on disk on return."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._core.durable import sync_folder, write_whole
+from .._core.errors import DebvisorError
+
+
+class FileProblem(DebvisorError):
+    """A path is not what it has to be, or an account does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a regular file is, beside its content. ``modified`` is in seconds since 1970."""
+
+    uid: int
+    gid: int
+    owner: str
+    group: str
+    mode: int
+    modified: float
+
+
+class Files:
+    """The file system. Follows no symbolic link at the end of a path."""
+
+    def facts(self, path: str) -> FileFacts | None:
+        """Return what is there, or None where nothing is.
+
+        :raises FileProblem: where it is no regular file.
+        """
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            raise FileProblem(f"{path} is not a regular file", hint="Name the file itself, not a link to it")
+        return FileFacts(
+            found.st_uid,
+            found.st_gid,
+            _owner(found.st_uid),
+            _group(found.st_gid),
+            stat.S_IMODE(found.st_mode),
+            found.st_mtime,
+        )
+
+    def read(self, path: str) -> bytes:
+        """Return the content.
+
+        :raises FileProblem: as the system says it.
+        """
+        try:
+            return Path(path).read_bytes()
+        except OSError as cause:
+            raise FileProblem(f"{path} cannot be read", why=cause.strerror or str(cause)) from cause
+
+    def account(self, owner: str | None, group: str | None) -> tuple[int, int]:
+        """Return the numbers of owner and group; -1 for None.
+
+        :raises FileProblem: where one does not exist.
+        """
+        try:
+            uid = -1 if owner is None else int(owner) if owner.isdigit() else pwd.getpwnam(owner).pw_uid
+        except KeyError:
+            raise FileProblem(f"there is no user {owner!r} on this machine") from None
+        try:
+            gid = -1 if group is None else int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+        except KeyError:
+            raise FileProblem(f"there is no group {group!r} on this machine") from None
+        return uid, gid
+
+    def has_folder(self, path: str) -> bool:
+        """Tell whether the folder that the path names a file in is there."""
+        return Path(path).parent.is_dir()
+
+    def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None:
+        """Replace the file; owner and mode hold from the first byte."""
+        with _told(path, "written"):
+            write_whole(Path(path), content, mode=mode, uid=uid, gid=gid)
+
+    def set_access(self, path: str, *, mode: int, uid: int, gid: int) -> None:
+        """Set owner, group and mode; the mode is never wider than both the old and the new one."""
+        with _told(path, "given its owner and mode"):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.fchmod(handle, stat.S_IMODE(os.fstat(handle).st_mode) & mode)
+                os.fchown(handle, uid, gid)
+                os.fchmod(handle, mode)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def copy_aside(self, path: str, aside: str) -> None:
+        """Keep a copy for undo, for our account alone, with the original's time."""
+        with _told(path, "copied"):
+            found = os.lstat(path)
+            write_whole(Path(aside), Path(path).read_bytes(), mode=0o600)
+            os.utime(aside, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    def bring_back(self, aside: str, path: str, *, mode: int, uid: int, gid: int) -> None:
+        """Put the copy in the place of the original. Does nothing where there is no copy: it is back already."""
+        with _told(path, "restored"):
+            if not os.path.lexists(aside):
+                return
+            os.chown(aside, uid, gid)
+            os.chmod(aside, mode)
+            os.replace(aside, path)
+            sync_folder(Path(path).parent)
+
+    def remove(self, path: str) -> None:
+        """Remove the file, where it is there."""
+        with _told(path, "removed"):
+            Path(path).unlink(missing_ok=True)
+            sync_folder(Path(path).parent)
+
+
+@contextlib.contextmanager
+def _told(path: str, what: str) -> Iterator[None]:
+    """Say which file it was when the system refuses."""
+    try:
+        yield
+    except OSError as cause:
+        raise FileProblem(f"{path} cannot be {what}", why=cause.strerror or str(cause)) from cause
+
+
+def _owner(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
