@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``_writer`` TXT set of a zone: who took over the writing, when, and at which serial.
+
+One record an epoch. It travels with the zone, so every server knows the history, and a former writer can find the
+serial at which its successor took over: what it accepted after that serial, the successor never saw.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+KEPT = 16
+"""Epochs that stay in the set. A server that missed more than this has to compare whole zones."""
+
+LEAP = 65536
+"""The serial jumps by this much, times the node's rank, on a take-over (docs/ARCHITECTURE.md tells why)."""
+
+_FORM = re.compile(r"v=1 epoch=(\d{1,9}) node=(\S{1,63}) from=(\d{1,10}) time=(\S{1,40})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Epoch:
+    """One writer's term: its number, the serial it took over at, its node, and the time it began."""
+
+    number: int
+    start: int
+    node: str
+    time: str
+
+    def text(self) -> str:
+        """Return it as the text of a TXT record."""
+        return f"v=1 epoch={self.number} node={self.node} from={self.start} time={self.time}"
+
+
+def owner(zone: str) -> str:
+    """Return the name that holds the set of ``zone``."""
+    return f"_writer.{zone}"
+
+
+def parse(texts: Iterable[str]) -> frozenset[Epoch]:
+    """Read the texts of a TXT set. What is not ours is passed over."""
+    found = set()
+    for text in texts:
+        if match := _FORM.fullmatch(text.strip('"')):
+            number, node, start, time = match.groups()
+            found.add(Epoch(int(number), int(start), node, time))
+    return frozenset(found)
+
+
+def latest(history: Collection[Epoch]) -> Epoch | None:
+    """Return the youngest epoch."""
+    return max(history, default=None)
+
+
+def following(history: Collection[Epoch], node: str, serial: int, time: str) -> Epoch:
+    """Return the epoch that ``node`` begins now, at ``serial``."""
+    last = latest(history)
+    return Epoch(last.number + 1 if last else 1, serial, node, time)
+
+
+def obsolete(history: Collection[Epoch]) -> frozenset[Epoch]:
+    """Return the epochs to drop, so that with one more the set has no more than :data:`KEPT`."""
+    surplus = len(history) - (KEPT - 1)
+    return frozenset(sorted(history)[: max(0, surplus)])
+
+
+def leap(serial: int, rank: int) -> int:
+    """Return the serial after a take-over.
+
+    ``rank`` (0, 1, ...) differs between the primaries. Two that took over from the same serial on both sides of a cut
+    would else reach the same one with different zones, and nobody could tell.
+    """
+    return (serial + LEAP * (rank + 1)) % (1 << 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Where another writer's history leaves ours. ``base`` is None where the common serial is not known."""
+
+    base: int | None
+    successor: Epoch
+
+
+def fork(ours: Collection[Epoch], theirs: Collection[Epoch]) -> Fork | None:
+    """Return where ``theirs`` left ``ours``, or None while nobody took over after us."""
+    younger = set(theirs) - set(ours)
+    if not younger:
+        return None
+    successor = min(younger)
+    common = set(theirs) & set(ours)
+    known = bool(common) or successor.number == 1
+    return Fork(successor.start if known else None, successor)

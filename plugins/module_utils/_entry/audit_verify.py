@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""audit-verify: walk the audit chain and say whether it holds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .._core import settings
+from .._core.audit import verify
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit 0: whole; 1: broken; 2: not readable; 3: whole, but the head is not the one that was expected."""
+    parser = argparse.ArgumentParser(prog="audit-verify", description=(__doc__ or "").strip())
+    parser.add_argument("file", nargs="?", type=Path, default=settings.audit_file())
+    parser.add_argument("--head", help="the hash that the last line must have, as shipped elsewhere before")
+    options = parser.parse_args(arguments)
+    try:
+        verdict = verify(options.file)
+    except OSError as cause:
+        print(f"audit-verify: {cause}", file=sys.stderr)
+        return 2
+    for line, what in verdict.broken:
+        print(f"{options.file}:{line}: {what}", file=sys.stderr)
+    print(f"{verdict.lines} lines, head {verdict.head}")
+    if verdict.broken:
+        return 1
+    return 3 if options.head and options.head != verdict.head else 0

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""dns-check: the second look at the local DNS server, run by keepalived. Exit 0: it may hold the VIP.
+
+It imports the standard library and :mod:`_ports.dns_probe` alone, so that it starts in milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .._ports.dns_probe import Answer, Question, ask
+
+BUDGET = 0.5
+LOCAL = "127.0.0.1"
+OK, UNSERVED, STALE, BEHIND, UNKNOWN = 0, 1, 2, 3, 4
+
+
+def judge(
+    answers: Mapping[Question, Answer | None],
+    state: Mapping[str, Any] | None,
+    at: float,
+    *,
+    stale_after: float,
+    behind_limit: float,
+) -> tuple[int, str]:
+    """Return the exit code and its reason."""
+    for question, answer in answers.items():
+        where = f"{question.zone} at {question.address}"
+        if answer is None:
+            return UNSERVED, f"{where}: no answer"
+        if answer.rcode != 0:
+            return UNSERVED, f"{where}: rcode {answer.rcode}"
+        if not answer.authoritative:
+            return UNSERVED, f"{where}: the answer has no authority"
+        if answer.serial is None:
+            return UNSERVED, f"{where}: no SOA in the answer"
+    if state is None:
+        return STALE, "dns-role tells nothing"
+    age = at - state["heartbeat"]
+    if age > stale_after:
+        return STALE, f"dns-role was last heard of {age:.1f} s ago"
+    for zone, about in state["zones"].items():
+        if about["behind_for"] > behind_limit:
+            return BEHIND, f"{zone} is behind for {about['behind_for']:.0f} s"
+    return OK, "fine"
+
+
+def main(arguments: list[str]) -> int:
+    """Check once. The only argument is the path of the configuration."""
+    try:
+        with open(arguments[0], "rb") as stream:
+            config = json.load(stream)
+        timing = config.get("timing", {})
+        questions = [Question(LOCAL, zone, int(config["port"])) for zone in config["zones"]]
+        state_file = config["state_file"]
+    except (OSError, ValueError, KeyError, IndexError) as trouble:
+        print(f"dns-check: the configuration cannot be used: {trouble!r}")
+        return UNKNOWN
+    try:
+        with open(state_file, "rb") as stream:
+            state = json.load(stream)
+    except (OSError, ValueError):
+        state = None
+    code, why = judge(
+        ask(questions, BUDGET),
+        state,
+        time.monotonic(),
+        stale_after=float(timing.get("stale_after", 3.0)),
+        behind_limit=float(timing.get("behind_limit", 60.0)),
+    )
+    if code:
+        print(f"dns-check: {why}", file=sys.stderr)
+    return code

@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""BIND on this machine: which configuration is in force, and its tools. Every call is bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._core.errors import DebvisorError, TimedOut
+
+RNDC = "/usr/sbin/rndc"
+JOURNALPRINT = "/usr/bin/named-journalprint"
+COMPILEZONE = "/usr/bin/named-compilezone"
+
+
+class BindFailed(DebvisorError):
+    """One of BIND's tools said no."""
+
+
+def _run(words: list[str], timeout: float) -> str:
+    what = f"{Path(words[0]).name} {words[1] if len(words) > 1 else ''}".strip()
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as cause:
+        raise TimedOut(f"{what} did not end", why=f"waited {timeout:g} s") from cause
+    except OSError as cause:
+        raise BindFailed(f"{what} cannot be run", why=str(cause)) from cause
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise BindFailed(f"{what} failed", why=said[-1] if said else f"exit code {done.returncode}")
+    return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The local server. ``link`` is /etc/bind/named.conf; its targets are ``named-<role>.conf`` beside it."""
+
+    link: Path
+    zones: Path
+    view: str = "vip"
+
+    def in_force(self) -> str:
+        """Return the name of the configuration that the link points to, such as ``follower`` or ``pull-node3``."""
+        try:
+            target = Path(os.readlink(self.link)).name
+        except OSError:
+            return ""
+        return target.removeprefix("named-").removesuffix(".conf")
+
+    def point_to(self, name: str) -> None:
+        """Put another configuration in force for the next reconfiguration or start. Atomic: rename(2)."""
+        target = f"named-{name}.conf"
+        if not (self.link.parent / target).is_file():
+            raise BindFailed(
+                f"there is no configuration {target}",
+                hint="Run the dns_ha role again: it renders one for each server",
+            )
+        aside = self.link.with_name(f".{self.link.name}.{os.getpid()}")
+        with contextlib.suppress(FileNotFoundError):
+            aside.unlink()
+        aside.symlink_to(target)
+        os.replace(aside, self.link)
+
+    def reconfigure(self, timeout: float = 3.0) -> None:
+        """Make the server read the configuration in force."""
+        _run([RNDC, "reconfig"], timeout)
+
+    def refresh(self, zone: str, timeout: float = 2.0) -> None:
+        """Make a follower ask for news now."""
+        _run([RNDC, "refresh", zone, "IN", self.view], timeout)
+
+    def retransfer(self, zone: str, timeout: float = 2.0) -> None:
+        """Make a follower fetch the whole zone, whatever its serial. BIND drops the zone's journal with it."""
+        _run([RNDC, "retransfer", zone, "IN", self.view], timeout)
+
+    def sync(self, zone: str, timeout: float = 3.0) -> None:
+        """Write the journal's content to the zone file."""
+        _run([RNDC, "sync", zone, "IN", self.view], timeout)
+
+    def zone_file(self, zone: str) -> Path:
+        return self.zones / f"{zone}.zone"
+
+    def keep_copy(self, zone: str, folder: Path) -> bool:
+        """Copy zone file and journal to ``folder``; tell whether there was a journal to copy."""
+        source = self.zone_file(zone)
+        journal = source.with_name(source.name + ".jnl")
+        if not journal.exists():
+            return False
+        # The journal first: BIND appends to it before it ever rewrites the zone file from it.
+        shutil.copyfile(journal, folder / f"{zone}.zone.jnl")
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(source, folder / f"{zone}.zone")
+        return True
+
+
+def journal_text(journal: Path, timeout: float = 30.0) -> str:
+    """Return what named-journalprint(1) says of a journal."""
+    return _run([JOURNALPRINT, str(journal)], timeout)
+
+
+def zone_text(zone: str, file: Path, timeout: float = 60.0) -> str:
+    """Return the zone with its journal applied, one whole record a line (named-compilezone(8))."""
+    words = [COMPILEZONE, "-q", "-j", "-i", "none", "-k", "ignore", "-n", "ignore", "-s", "full", "-o", "-"]
+    return _run([*words, zone, str(file)], timeout)
