@@ -146,7 +146,7 @@ def test_not_at_rest_where_it_does_not_belong(
 
 def test_key_files_are_not_for_everybody(cluster: Cluster) -> None:
     for node in cluster.nodes:
-        listing = cluster.on(node, f"stat -c '%a %U %n' {KEYS} {KEYS}/*")
+        listing = cluster.on(node, f"stat -c '%a %U %n' {KEYS}/*.key")
         for line in listing.splitlines():
             mode, owner, path = line.split(maxsplit=2)
             assert int(mode, 8) & 0o007 == 0, f"{node.name}: {path} is {mode}"
