@@ -186,7 +186,10 @@ def script(zone: str, server: str, changes: Iterable[Change], header: Iterable[s
             lines.append(f"prereq nxrrset {name} {kind}")
         if change.base.data:
             lines.append(f"update delete {name} {kind}")
-        lines += [f"update add {name} {change.ours.ttl} {kind} {data}" for data in sorted(change.ours.data)]
+        lines += [
+            f"update add {name} {change.ours.ttl} {kind} {data}"
+            for data in sorted(change.ours.data)
+        ]
         lines.append("send")
     return "\n".join(lines) + "\n"
 

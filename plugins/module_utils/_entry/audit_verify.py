@@ -17,7 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit 0: whole; 1: broken; 2: not readable; 3: whole, but the head is not the one that was expected."""
     parser = argparse.ArgumentParser(prog="audit-verify", description=(__doc__ or "").strip())
     parser.add_argument("file", nargs="?", type=Path, default=settings.audit_file())
-    parser.add_argument("--head", help="the hash that the last line must have, as shipped elsewhere before")
+    parser.add_argument(
+        "--head", help="the hash that the last line must have, as shipped elsewhere before"
+    )
     options = parser.parse_args(arguments)
     try:
         verdict = verify(options.file)

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         timing = config.get("timing", {})
         questions = [Question(LOCAL, zone, int(config["port"])) for zone in config["zones"]]
         state_file = config["state_file"]
-    except (OSError, ValueError, KeyError, IndexError) as trouble:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as trouble:
         print(f"dns-check: the configuration cannot be used: {trouble!r}")
         return UNKNOWN
     try:

@@ -32,7 +32,9 @@ KEPT_REPORTS = 20
 
 def keep(bind: Bind, config: Settings) -> None:
     """Copy every zone and its journal, before the server becomes a follower and may overwrite them."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f".{time.time_ns() // 1_000_000 % 1000:03d}"
+    stamp = (
+        time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f".{time.time_ns() // 1_000_000 % 1000:03d}"
+    )
     aside = config.former / f".{stamp}"
     aside.mkdir(parents=True, mode=0o700)
     kept = [zone for zone in config.zones if bind.keep_copy(zone, aside)]
@@ -68,20 +70,25 @@ class Mender:
 
     def summary(self) -> dict[str, Any]:
         """Say what waits and what was reported."""
-        return {"waiting": len(self._waiting()), "reports": [str(path) for path in self._reports()[-5:]]}
+        return {
+            "waiting": len(self._waiting()),
+            "reports": [str(path) for path in self._reports()[-5:]],
+        }
 
     def _waiting(self) -> list[Path]:
         if not self._config.former.is_dir():
             return []
-        return sorted(
-            path for folder in self._folders() for path in folder.glob("*.zone.jnl")
-        )
+        return sorted(path for folder in self._folders() for path in folder.glob("*.zone.jnl"))
 
     def _folders(self) -> list[Path]:
-        return sorted(path for path in self._config.former.iterdir() if not path.name.startswith("."))
+        return sorted(
+            path for path in self._config.former.iterdir() if not path.name.startswith(".")
+        )
 
     def _reports(self) -> list[Path]:
-        return sorted(self._config.unshared.glob("*.report.json"), key=lambda path: path.stat().st_mtime)
+        return sorted(
+            self._config.unshared.glob("*.report.json"), key=lambda path: path.stat().st_mtime
+        )
 
     def _work(self) -> None:
         while not self._stop.wait(0.5):
@@ -137,16 +144,25 @@ class Mender:
 
     def _merge(self, zone: str, ours: Sequence[Record], extra: tuple[Delta, ...] | None) -> Merge:
         key = self._read_key(self._config.transfer_key)
-        theirs = divergence.content(Record(*plain) for plain in self._server.transfer(zone, key, 30.0))
+        theirs = divergence.content(
+            Record(*plain) for plain in self._server.transfer(zone, key, 30.0)
+        )
         final: Content = divergence.content(ours)
         skip = (_absolute(epoch.owner(zone)),)
         if extra is None:
             return divergence.compare(final, theirs, skip=skip)
         canonical_deltas = [_canonical(delta) for delta in extra]
-        return divergence.merge(divergence.rewind(final, canonical_deltas), final, theirs, skip=skip)
+        return divergence.merge(
+            divergence.rewind(final, canonical_deltas), final, theirs, skip=skip
+        )
 
     def _report(
-        self, zone: str, journal: Path, fork: epoch.Fork, extra: Sequence[Delta] | None, merged: Merge
+        self,
+        zone: str,
+        journal: Path,
+        fork: epoch.Fork,
+        extra: Sequence[Delta] | None,
+        merged: Merge,
     ) -> None:
         """Write down first, replay then, and say what became of each."""
         folder = self._config.unshared
@@ -183,7 +199,8 @@ class Mender:
                 scope=f"zone:{zone}",
                 result="conflicts" if conflicts else "replayed",
                 actions=[
-                    {"verb": "replay", "target": f"{change.key.name} {change.key.kind}"} for change in applied
+                    {"verb": "replay", "target": f"{change.key.name} {change.key.kind}"}
+                    for change in applied
                 ],
                 before=None,
                 after=report,
@@ -197,7 +214,11 @@ class Mender:
         deadline = time.monotonic() + 30.0
         for change in merged.apply:
             exact = Exact(
-                change.key.name, change.key.kind, change.ours.ttl, change.base.data, change.ours.data
+                change.key.name,
+                change.key.kind,
+                change.ours.ttl,
+                change.base.data,
+                change.ours.data,
             )
             while True:
                 try:

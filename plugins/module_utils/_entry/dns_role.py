@@ -168,7 +168,9 @@ def look_at_peers(config: Settings, budget: float) -> dict[str, dict[str, int]]:
     """Return name to zone to serial, of the other servers that answer."""
     names = {server.address: server.name for server in config.peers}
     questions = [
-        Question(server.address, zone, config.port) for server in config.peers for zone in config.zones
+        Question(server.address, zone, config.port)
+        for server in config.peers
+        for zone in config.zones
     ]
     return {names[address]: found for address, found in serials(ask(questions, budget)).items()}
 
@@ -242,7 +244,12 @@ class Actor:
         took = time.monotonic() - began
         if step.verb in (Verb.PROMOTE, Verb.PULL, Verb.DEMOTE):
             self.trouble = ""
-            self.last = {"step": step.verb.value, "why": step.why, "took": round(took, 3), "at": now()}
+            self.last = {
+                "step": step.verb.value,
+                "why": step.why,
+                "took": round(took, 3),
+                "at": now(),
+            }
             log(f"{step.verb.value} done in {took:.3f} s: {step.why}")
         return step
 
@@ -282,7 +289,8 @@ class Actor:
     def _look_again(self) -> Situation:
         seen = self.situation()
         own = ask(
-            [Question(LOCAL, zone, self._config.port) for zone in seen.zones], self._config.local_budget
+            [Question(LOCAL, zone, self._config.port) for zone in seen.zones],
+            self._config.local_budget,
         )
         peers = look_at_peers(self._config, self._config.peer_budget)
         # Who did not answer this once may still be there: its place in the quorum stays, its serials are old.
@@ -309,7 +317,9 @@ class Actor:
             if not missing:
                 return told
             if time.monotonic() > deadline:
-                raise Failed("the VIP does not serve every zone", why=f"missing: {', '.join(missing)}")
+                raise Failed(
+                    "the VIP does not serve every zone", why=f"missing: {', '.join(missing)}"
+                )
             time.sleep(0.01)
 
     def _take_over(self, server: Server, signer: Signer, zone: str, serial: int) -> None:
@@ -382,7 +392,9 @@ def signer(path: Path) -> Signer:
     return Signer(key.name, key.algorithm, key.secret)
 
 
-def status(config: Settings, actor: Actor, sight: Sight, step: Step, mender: dns_mend.Mender) -> dict[str, Any]:
+def status(
+    config: Settings, actor: Actor, sight: Sight, step: Step, mender: dns_mend.Mender
+) -> dict[str, Any]:
     """Return what the state file holds."""
     seen = actor.situation()
     at = time.monotonic()
@@ -444,7 +456,9 @@ def run(config: Settings) -> int:
         if actor.hold.is_set():
             _hand_over(config, actor, watchers, stop)
         step = actor.act()
-        write_atomically(config.state_file, json.dumps(status(config, actor, sight, step, mender)) + "\n")
+        write_atomically(
+            config.state_file, json.dumps(status(config, actor, sight, step, mender)) + "\n"
+        )
         line = actor.trouble or step.why
         service_manager.notify("WATCHDOG=1", *([f"STATUS={line}"] if line != said else []))
         said = line
@@ -469,7 +483,8 @@ def _hand_over(config: Settings, actor: Actor, watchers: Watchers, stop: threadi
                 name
                 for name in primaries & set(seen.peers)
                 if all(
-                    zone in seen.peers[name] and ahead(seen.peers[name][zone], seen.own.get(zone, 0)) >= 0
+                    zone in seen.peers[name]
+                    and ahead(seen.peers[name][zone], seen.own.get(zone, 0)) >= 0
                     for zone in config.zones
                 )
             ]
@@ -507,7 +522,13 @@ def handover(config: Settings) -> int:
     if not before or not before.get("vip"):
         print("This node does not hold the VIP: there is nothing to hand over.")
         return 0
-    words = ["/usr/bin/systemctl", "kill", "--signal=SIGUSR1", "--kill-whom=main", "dns-role.service"]
+    words = [
+        "/usr/bin/systemctl",
+        "kill",
+        "--signal=SIGUSR1",
+        "--kill-whom=main",
+        "dns-role.service",
+    ]
     if os.spawnv(os.P_WAIT, words[0], words) != 0:
         print("dns-role.service does not run here.", file=sys.stderr)
         return 1
@@ -539,7 +560,9 @@ def show(config: Settings, as_json: bool) -> int:
         return 3
     age = time.monotonic() - state["heartbeat"]
     state["age"] = round(age, 2)
-    fine = age < config.stale_after and state["healthy"] and state["quorum"] and not state["trouble"]
+    fine = (
+        age < config.stale_after and state["healthy"] and state["quorum"] and not state["trouble"]
+    )
     if as_json:
         print(json.dumps(state, indent=1))
     else:

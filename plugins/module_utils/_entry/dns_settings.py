@@ -100,7 +100,9 @@ class Settings:
             )
         except (OSError, ValueError, KeyError, TypeError) as cause:
             raise DebvisorError(
-                f"{path} cannot be used", why=repr(cause), hint="The dns_ha role writes it: run it again"
+                f"{path} cannot be used",
+                why=repr(cause),
+                hint="The dns_ha role writes it: run it again",
             ) from cause
 
 

@@ -113,5 +113,19 @@ def journal_text(journal: Path, timeout: float = 30.0) -> str:
 
 def zone_text(zone: str, file: Path, timeout: float = 60.0) -> str:
     """Return the zone with its journal applied, one whole record a line (named-compilezone(8))."""
-    words = [COMPILEZONE, "-q", "-j", "-i", "none", "-k", "ignore", "-n", "ignore", "-s", "full", "-o", "-"]
+    words = [
+        COMPILEZONE,
+        "-q",
+        "-j",
+        "-i",
+        "none",
+        "-k",
+        "ignore",
+        "-n",
+        "ignore",
+        "-s",
+        "full",
+        "-o",
+        "-",
+    ]
     return _run([*words, zone, str(file)], timeout)

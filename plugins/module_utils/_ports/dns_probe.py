@@ -74,7 +74,7 @@ def _serial(wire: bytes, position: int, count: int) -> int | None:
         position += 10
         if (kind, klass) == (_SOA, _IN):
             after = _after_name(wire, _after_name(wire, position))
-            return int(struct.unpack_from("!I", wire, after)[0])
+            return int(struct.unpack_from("!5I", wire, after)[0])
         position += length
     return None
 

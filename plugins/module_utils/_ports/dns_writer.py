@@ -116,7 +116,9 @@ class Server:
             raise Unreachable(
                 f"{self.address} does not serve {zone}", why=dns.rcode.to_text(answer.rcode())
             )
-        message = dns.update.UpdateMessage(zone, keyring=signer.keyring(), keyalgorithm=signer.algorithm)
+        message = dns.update.UpdateMessage(
+            zone, keyring=signer.keyring(), keyalgorithm=signer.algorithm
+        )
         for text in drop:
             message.delete(_absolute(owner), "TXT", f'"{text}"')
         message.add(_absolute(owner), 60, "TXT", f'"{add}"')
@@ -130,7 +132,9 @@ class Server:
         :raises Refused: where the server says no.
         :raises Unreachable: where it says nothing.
         """
-        message = dns.update.UpdateMessage(zone, keyring=signer.keyring(), keyalgorithm=signer.algorithm)
+        message = dns.update.UpdateMessage(
+            zone, keyring=signer.keyring(), keyalgorithm=signer.algorithm
+        )
         name = _absolute(change.name)
         if change.before:
             # One call for each record: value-dependent prerequisites of RFC 2136 section 2.4.2.
@@ -150,16 +154,23 @@ class Server:
         """
         content = dns.zone.Zone(_absolute(zone), relativize=False)
         question, _serial = dns.xfr.make_query(
-            content, keyring=signer.keyring(), keyname=dns.name.from_text(signer.name), keyalgorithm=signer.algorithm
+            content,
+            keyring=signer.keyring(),
+            keyname=dns.name.from_text(signer.name),
+            keyalgorithm=signer.algorithm,
         )
         try:
             dns.query.inbound_xfr(
                 self.address, content, question, port=self.port, timeout=timeout, lifetime=timeout
             )
         except (OSError, dns.exception.DNSException) as cause:
-            raise Unreachable(f"{self.address} does not transfer {zone}", why=_why(cause)) from cause
+            raise Unreachable(
+                f"{self.address} does not transfer {zone}", why=_why(cause)
+            ) from cause
         return tuple(
-            Plain(name.to_text().lower(), dns.rdatatype.to_text(record.rdtype), ttl, record.to_text())
+            Plain(
+                name.to_text().lower(), dns.rdatatype.to_text(record.rdtype), ttl, record.to_text()
+            )
             for name, ttl, record in content.iterate_rdatas()
         )
 

@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster as the failure tests see it: nodes by role, keys, zones, and waits that end."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dns.exception
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.xfr
+import dns.zone
+
+from tests.failover.client import Key
+from tests.lab import access, verbs
+from tests.lab.host import Host
+from tests.lab.layout import DOMAIN, Lab, Node, current_lab
+
+PRIMARIES = ("node1", "node2")
+SECONDARY = "node3"
+
+
+def eventually(what: str, check: Callable[[], Any], timeout: float = 30.0) -> Any:
+    """Wait until ``check`` returns something true, and return it."""
+    deadline = time.monotonic() + timeout
+    while True:
+        seen = check()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:g} s for {what}; last seen: {seen!r}")
+        time.sleep(0.1)
+
+
+@dataclass
+class Cluster:
+    """The lab, with what DNS tests need."""
+
+    lab: Lab
+    host: Host
+    zone: str = DOMAIN
+
+    @classmethod
+    def of_lab(cls) -> Cluster:
+        return cls(current_lab(), Host())
+
+    @property
+    def vip(self) -> str:
+        return str(self.lab.vip4)
+
+    def address(self, name: str) -> str:
+        return str(self.lab.node(name).address4)
+
+    def node(self, name: str) -> Node:
+        return self.lab.node(name)
+
+    def run(self, name: str, command: str, timeout: float = 60.0) -> str:
+        """Run a command on a node; it must succeed."""
+        done = access.run(self.lab, self.node(name), command, timeout=timeout)
+        assert done.returncode == 0, f"{name}: {command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def status(self, name: str) -> dict[str, Any]:
+        """Return what dns-role says on a node; empty where it cannot be asked."""
+        done = access.run(
+            self.lab, self.node(name), "/usr/libexec/debvisor/dns-role status --json", timeout=10
+        )
+        try:
+            found: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            return {}
+        return found
+
+    def writers(self) -> list[str]:
+        return [name for name in PRIMARIES if self.status(name).get("role") == "writer"]
+
+    def holder(self) -> str:
+        """Return the primary that holds the VIP and writes."""
+
+        def look() -> str:
+            found = [name for name in self.writers() if self.status(name)["vip"]]
+            return found[0] if len(found) == 1 else ""
+
+        return str(eventually("exactly one writer", look))
+
+    def other(self, name: str) -> str:
+        return next(primary for primary in PRIMARIES if primary != name)
+
+    def key(self, kind: str) -> Key:
+        """Fetch a key as an operator would, over ssh."""
+        text = self.run(PRIMARIES[0], f"cat /etc/debvisor/keys/debvisor-{kind}.key")
+        found = re.search(r'key "(.+?)".*algorithm (.+?);.*secret "(.+?)"', text, re.DOTALL)
+        assert found
+        return Key(*found.groups())
+
+    def transfer(self, address: str, key: Key) -> dict[str, set[str]]:
+        """Return the A records of the zone, by a keyed transfer."""
+        content = dns.zone.Zone(self.zone + ".", relativize=False)
+        question, _serial = dns.xfr.make_query(
+            content,
+            keyring=key.keyring(),
+            keyname=dns.name.from_text(key.name),
+            keyalgorithm=key.algorithm,
+        )
+        dns.query.inbound_xfr(address, content, question, timeout=10, lifetime=20)
+        found: dict[str, set[str]] = {}
+        for name, _ttl, record in content.iterate_rdatas("A"):
+            found.setdefault(name.to_text(), set()).add(record.to_text())
+        return found
+
+    def serial(self, address: str) -> int | None:
+        answer = self.ask(address)
+        if answer is None or not answer.answer:
+            return None
+        return int(answer.answer[0][0].serial)
+
+    def ask(self, address: str, name: str = "", kind: str = "SOA") -> dns.message.Message | None:
+        question = dns.message.make_query(name or self.zone, kind, flags=0)
+        try:
+            return dns.query.udp(question, address, timeout=0.5)
+        except (dns.exception.Timeout, OSError):
+            return None
+
+    def level(self) -> bool:
+        """Tell whether every server has the same serial."""
+        serials = {self.serial(str(node.address4)) for node in self.lab.nodes}
+        return len(serials) == 1 and None not in serials
+
+    def whole(self) -> None:
+        """Wait until the cluster is as it should be: one writer, everybody level, nothing to compare."""
+        verbs.mend(self.host, self.lab, None)
+        self.holder()
+        eventually("all serials level", self.level, 60)
+        for name in PRIMARIES:
+            eventually(
+                f"nothing left to compare on {name}",
+                lambda name=name: self.status(name).get("unshared", {}).get("waiting") == 0,
+                60,
+            )
+
+    def reports(self, name: str) -> dict[str, dict[str, Any]]:
+        """Return the reports of unshared updates on a node, by path."""
+        listing = self.run(
+            name, "ls -1 /var/lib/debvisor/dns/unshared/*.report.json 2>/dev/null || true"
+        )
+        return {path: json.loads(self.run(name, f"cat {path}")) for path in listing.split()}
+
+    def kill(self, name: str) -> None:
+        verbs.kill(self.host, self.lab, self.node(name))
+
+    def start(self, name: str) -> None:
+        verbs.start(self.host, self.lab, self.node(name))
+
+    def cut(self, name: str, peers: list[str]) -> None:
+        verbs.cut(self.host, self.lab, self.node(name), [self.node(peer) for peer in peers])
+
+    def mend(self) -> None:
+        verbs.mend(self.host, self.lab, None)
