@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A client that never pauses: it asks and updates the VIP at a steady pace and remembers every answer.
 
-Nothing waits for anything: a message goes out in each slot, and a receiver notes which were answered. So an outage shows
-in its full length, and a lost message costs only itself.
+Nothing waits for anything: a message goes out in each slot, and a receiver notes which were answered. So an outage
+shows in its full length, and a lost message costs only itself.
 """
 
 from __future__ import annotations
@@ -74,12 +74,14 @@ class Client:
         self.updates = Track()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._links: list[socket.socket] = []
 
     def __enter__(self) -> Client:
         for send in (self._ask, self._update):
             link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             link.bind(("", 0))
             link.settimeout(0.2)
+            self._links.append(link)
             pending: dict[int, tuple[int, bytes]] = {}
             pace, track = (
                 (QUERY_PACE, self.queries) if send == self._ask else (UPDATE_PACE, self.updates)
@@ -102,6 +104,8 @@ class Client:
         self._stop.set()
         for thread in self._threads:
             thread.join(5)
+        for link in self._links:
+            link.close()
 
     def record(self, number: int) -> tuple[str, str]:
         """Return the name and address of one record."""
@@ -122,7 +126,7 @@ class Client:
         )
         message.add(dns.name.from_text(name), 60, "A", address)
         wire = message.to_wire()
-        return message.id, wire, message.mac
+        return message.id, wire, message.mac or b""
 
     def _sender(
         self,

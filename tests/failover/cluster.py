@@ -17,6 +17,8 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.tsig
+import dns.update
 import dns.xfr
 import dns.zone
 
@@ -102,15 +104,19 @@ class Cluster:
         assert found
         return Key(*found.groups())
 
-    def transfer(self, address: str, key: Key) -> dict[str, set[str]]:
-        """Return the A records of the zone, by a keyed transfer."""
+    def transfer(self, address: str, key: Key | None) -> dict[str, set[str]]:
+        """Return the A records of the zone, by a transfer."""
         content = dns.zone.Zone(self.zone + ".", relativize=False)
-        question, _serial = dns.xfr.make_query(
-            content,
-            keyring=key.keyring(),
-            keyname=dns.name.from_text(key.name),
-            keyalgorithm=key.algorithm,
+        signed = (
+            {
+                "keyring": key.keyring(),
+                "keyname": dns.name.from_text(key.name),
+                "keyalgorithm": key.algorithm,
+            }
+            if key
+            else {}
         )
+        question, _serial = dns.xfr.make_query(content, **signed)
         dns.query.inbound_xfr(address, content, question, timeout=10, lifetime=20)
         found: dict[str, set[str]] = {}
         for name, _ttl, record in content.iterate_rdatas("A"):
@@ -130,22 +136,57 @@ class Cluster:
         except (dns.exception.Timeout, OSError):
             return None
 
+    def addresses(self, name: str) -> set[str]:
+        """Return the A records of a name, from the VIP."""
+        answer = self.ask(self.vip, name, "A")
+        assert answer is not None
+        return {record.to_text() for rrset in answer.answer for record in rrset}
+
+    def update(
+        self,
+        address: str,
+        key: Key | None,
+        name: str,
+        value: str,
+        *,
+        replace: bool = False,
+        tcp: bool = False,
+    ) -> str:
+        """Send one update; return the rcode, or the name of what went wrong."""
+        message = dns.update.UpdateMessage(
+            self.zone,
+            keyring=key.keyring() if key else None,
+            keyalgorithm=key.algorithm if key else dns.tsig.default_algorithm,
+        )
+        if replace:
+            message.delete(dns.name.from_text(name), "A")
+        message.add(dns.name.from_text(name), 60, "A", value)
+        send = dns.query.tcp if tcp else dns.query.udp
+        try:
+            return dns.rcode.to_text(send(message, address, timeout=1.0).rcode())
+        except (dns.exception.DNSException, OSError) as cause:
+            return type(cause).__name__
+
     def level(self) -> bool:
         """Tell whether every server has the same serial."""
         serials = {self.serial(str(node.address4)) for node in self.lab.nodes}
         return len(serials) == 1 and None not in serials
+
+    def power_on(self) -> None:
+        """Start every node that is off."""
+        for node in self.lab.nodes:
+            verbs.start(self.host, self.lab, node)
 
     def whole(self) -> None:
         """Wait until the cluster is as it should be: one writer, everybody level, nothing to compare."""
         verbs.mend(self.host, self.lab, None)
         self.holder()
         eventually("all serials level", self.level, 60)
-        for name in PRIMARIES:
-            eventually(
-                f"nothing left to compare on {name}",
-                lambda name=name: self.status(name).get("unshared", {}).get("waiting") == 0,
-                60,
-            )
+        eventually("nothing left to compare", self._settled, 60)
+
+    def _settled(self) -> bool:
+        told = [self.status(name).get("unshared", {}) for name in PRIMARIES]
+        return all(one.get("waiting") == 0 for one in told)
 
     def reports(self, name: str) -> dict[str, dict[str, Any]]:
         """Return the reports of unshared updates on a node, by path."""

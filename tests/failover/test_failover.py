@@ -1,0 +1,270 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong with the DNS servers, done for real, while a client asks and updates without a pause.
+
+Whatever happens: every update that was acknowledged is served in the end, or stands in a report as a conflict.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.failover.client import Client, Key
+from tests.failover.cluster import PRIMARIES, SECONDARY, Cluster, eventually
+from tests.lab.layout import BUILD
+
+QUERIES_BACK = 1.0
+UPDATES_BACK = 2.0
+"""Seconds within which a client is served again."""
+
+
+def prefix() -> str:
+    return f"f{time.time_ns() // 1_000_000 % 10**8}-"
+
+
+@contextlib.contextmanager
+def watched(cluster: Cluster) -> Iterator[Client]:
+    with Client(cluster.vip, cluster.zone, cluster.key("node"), prefix()) as client:
+        time.sleep(1.0)
+        yield client
+
+
+def assert_all_there(cluster: Cluster, client: Client) -> None:
+    """Every acknowledged record is on every server."""
+    cluster.whole()
+    acknowledged = client.acknowledged()
+    assert len(acknowledged) > 20
+    key = cluster.key("xfer")
+    for node in cluster.lab.nodes:
+        have = cluster.transfer(str(node.address4), key)
+        lost = [
+            name for name, address in acknowledged.items() if address not in have.get(name, set())
+        ]
+        assert not lost, (
+            f"{len(lost)} of {len(acknowledged)} are missing on {node.name}: {lost[:5]}"
+        )
+
+
+def note(what: str, client: Client, since: float) -> tuple[float, float]:
+    """Write the outages down for people, and return them."""
+    queries, updates = client.queries.longest_gap(since), client.updates.longest_gap(since)
+    path = BUILD / "failover.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known.setdefault(what, []).append({"queries": round(queries, 3), "updates": round(updates, 3)})
+    path.write_text(json.dumps(known, indent=1) + "\n")
+    return queries, updates
+
+
+def outage(cluster: Cluster, what: str, strike: Callable[[str], object]) -> tuple[Client, str]:
+    """Strike the holder while a client works; hold the outages to their limits."""
+    holder = cluster.holder()
+    with watched(cluster) as client:
+        began = time.monotonic()
+        strike(holder)
+        time.sleep(6.0)
+    queries, updates = note(what, client, began)
+    assert queries < QUERIES_BACK, f"{queries:.2f} s without answers"
+    assert updates < UPDATES_BACK, f"{updates:.2f} s without updates"
+    return client, holder
+
+
+def test_named_killed(cluster: Cluster) -> None:
+    client, _holder = outage(
+        cluster, "named killed", lambda holder: cluster.run(holder, "pkill -9 -x named")
+    )
+    assert_all_there(cluster, client)
+
+
+def test_dns_role_killed(cluster: Cluster) -> None:
+    client, _holder = outage(
+        cluster,
+        "dns-role killed",
+        lambda holder: cluster.run(holder, "systemctl kill -s KILL dns-role.service"),
+    )
+    assert_all_there(cluster, client)
+
+
+def test_planned_handover(cluster: Cluster) -> None:
+    client, holder = outage(
+        cluster,
+        "planned handover",
+        lambda holder: cluster.run(holder, "/usr/libexec/debvisor/dns-role handover"),
+    )
+    assert cluster.holder() == cluster.other(holder)
+    assert_all_there(cluster, client)
+
+
+def test_node_killed_and_returned_with_an_older_zone(cluster: Cluster) -> None:
+    client, holder = outage(cluster, "node killed", cluster.kill)
+    assert cluster.writers() == [cluster.other(holder)]
+    cluster.start(holder)
+    assert_all_there(cluster, client)
+    assert cluster.holder() == cluster.other(holder), "a node that returns takes nothing over"
+
+
+def test_node_cut_off_killed_and_returned_with_a_diverged_zone(cluster: Cluster) -> None:
+    holder = cluster.holder()
+    reports = cluster.reports(holder)
+    with watched(cluster) as client:
+        cluster.cut(holder, [cluster.other(holder), SECONDARY])
+        time.sleep(0.2)
+        cluster.kill(holder)
+        time.sleep(5.0)
+    cluster.mend()
+    cluster.start(holder)
+    assert_all_there(cluster, client)
+    new = {path: told for path, told in cluster.reports(holder).items() if path not in reports}
+    assert sum(told["updates"] for told in new.values()) > 0
+    assert not [told for told in new.values() if told["conflicts"]]
+
+
+def test_holder_cut_off_from_its_peers(cluster: Cluster) -> None:
+    holder = cluster.holder()
+    reports = cluster.reports(holder)
+    client, _holder = outage(
+        cluster, "holder cut off", lambda name: cluster.cut(name, [cluster.other(name), SECONDARY])
+    )
+    assert cluster.writers() == [cluster.other(holder)], "a node without a majority does not write"
+    answer = cluster.ask(cluster.address(holder))
+    assert answer is not None
+    assert answer.answer, "a node without a majority goes on answering"
+    assert_all_there(cluster, client)
+    new = [path for path in cluster.reports(holder) if path not in reports]
+    for path in new:
+        script = cluster.run(holder, f"cat {path.replace('.report.json', '.nsupdate')}")
+        assert client.prefix in script
+        assert script.rstrip().endswith("send")
+
+
+def test_both_sides_changed_the_same_name(cluster: Cluster) -> None:
+    """What both changed is left to a person; what is served stays as it is."""
+    holder = cluster.holder()
+    key = cluster.key("node")
+    name = f"{prefix()}both.{cluster.zone}"
+    known = cluster.reports(holder)
+    cluster.cut(holder, [cluster.other(holder), SECONDARY])
+    accepted = cluster.update(cluster.vip, key, name, "192.0.2.1") == "NOERROR"
+    eventually("the other primary writes", lambda: cluster.writers() == [cluster.other(holder)])
+    eventually(
+        "the other side takes the update",
+        lambda: cluster.update(cluster.vip, key, name, "192.0.2.2", replace=True) == "NOERROR",
+    )
+    cluster.whole()
+    assert cluster.addresses(name) == {"192.0.2.2"}
+    if not accepted:
+        pytest.skip("the holder noticed the cut before the update came: there was nothing to merge")
+    new = [told for path, told in cluster.reports(holder).items() if path not in known]
+    conflicts = [conflict for told in new for conflict in told["conflicts"]]
+    assert [(c["name"], c["ours"], c["theirs"]) for c in conflicts] == [
+        (f"{name}.", ["192.0.2.1"], ["192.0.2.2"])
+    ]
+
+
+def test_both_primaries_started_cold_together(cluster: Cluster) -> None:
+    with watched(cluster) as client:
+        time.sleep(2.0)
+    for name in PRIMARIES:
+        cluster.kill(name)
+    for name in PRIMARIES:
+        cluster.start(name)
+    assert_all_there(cluster, client)
+
+
+def test_one_primary_alone_with_the_secondary_down_does_not_write(cluster: Cluster) -> None:
+    holder = cluster.holder()
+    for name in (cluster.other(holder), SECONDARY):
+        cluster.kill(name)
+    eventually("nobody writes", lambda: cluster.writers() == [])
+    answer = cluster.ask(cluster.vip)
+    assert answer is not None
+    assert answer.answer
+    assert (
+        cluster.update(
+            cluster.vip, cluster.key("node"), f"{prefix()}alone.{cluster.zone}", "192.0.2.1"
+        )
+        != "NOERROR"
+    )
+
+
+def test_secondary_down_during_a_change(cluster: Cluster) -> None:
+    cluster.kill(SECONDARY)
+    with watched(cluster) as client:
+        time.sleep(2.0)
+    assert len(client.updates.done) == len(client.updates.sent)
+    cluster.start(SECONDARY)
+    assert_all_there(cluster, client)
+
+
+@pytest.mark.parametrize("who", ["holder", "other"])
+def test_a_zone_file_that_does_not_load(cluster: Cluster, who: str) -> None:
+    holder = cluster.holder()
+    name = holder if who == "holder" else cluster.other(holder)
+    file = f"/var/lib/bind/{cluster.zone}.zone"
+    with watched(cluster) as client:
+        cluster.run(name, f"pkill -9 -x named; echo nonsense > {file}; rm -f {file}.jnl")
+        time.sleep(6.0)
+    note(f"zone file broken on the {who}", client, 0.0)
+    cluster.whole()
+    served = cluster.transfer(cluster.vip, cluster.key("xfer"))
+    lost = [name for name in client.acknowledged() if name not in served]
+    # Its disk lost what it alone had: at most what it acknowledged in the moment before.
+    assert len(lost) <= (2 if who == "holder" else 0)
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("name", PRIMARIES)
+def test_no_other_address_takes_updates(cluster: Cluster, name: str, tcp: bool) -> None:
+    key = cluster.key("node")
+    record = f"{prefix()}no.{cluster.zone}"
+    assert cluster.update(cluster.address(name), key, record, "192.0.2.1", tcp=tcp) == "PeerBadKey"
+    assert cluster.addresses(record) == set()
+
+
+def test_not_from_localhost_either(cluster: Cluster) -> None:
+    holder = cluster.holder()
+    script = f"server 127.0.0.1\\nzone {cluster.zone}\\nupdate add x.{cluster.zone} 60 A 192.0.2.1\\nsend\\n"
+    told = cluster.run(
+        holder, f"printf '{script}' | nsupdate -k /etc/debvisor/keys/debvisor-node.key 2>&1 || true"
+    )
+    assert "BADKEY" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "code"),
+    [
+        ("vm", "x.{zone}", "REFUSED"),
+        ("xfer", "x.{zone}", "REFUSED"),
+        ("node", "{zone}", "REFUSED"),
+        ("node", "x.vm.{zone}", "NOTZONE"),
+        ("admin", "_writer.{zone}", "REFUSED"),
+    ],
+)
+def test_no_other_key_may(cluster: Cluster, kind: str, name: str, code: str) -> None:
+    record = name.format(zone=cluster.zone)
+    found = cluster.update(cluster.vip, cluster.key(kind), record, "192.0.2.1")
+    assert found in (code, "REFUSED")
+
+
+def test_no_key_no_update(cluster: Cluster) -> None:
+    assert cluster.update(cluster.vip, None, f"x.{cluster.zone}", "192.0.2.1") == "REFUSED"
+
+
+def test_another_secret_is_refused(cluster: Cluster) -> None:
+    key = cluster.key("node")
+    forged = Key(key.name, key.algorithm, "A" * 43 + "=")
+    assert (
+        cluster.update(cluster.vip, forged, f"x.{cluster.zone}", "192.0.2.1") == "PeerBadSignature"
+    )
+
+
+def test_no_key_no_transfer(cluster: Cluster) -> None:
+    for node in cluster.lab.nodes:
+        with pytest.raises(Exception, match=r"(?i)refused"):
+            cluster.transfer(str(node.address4), None)
+        assert cluster.transfer(str(node.address4), cluster.key("xfer"))
