@@ -14,15 +14,17 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tests.bench.report import Aim, Row
+from tests.failover.client import Client
+from tests.failover.cluster import Cluster
 from tests.lab.layout import DOMAIN
-from tests.node.cluster import Cluster
+from tests.node.control_node import ControlNode
 
 RECORDS = 10_000
 LOOP_RECORDS = 100
@@ -36,13 +38,13 @@ SETTLE_TIMEOUT = 60.0
 class Bench:
     """A converged lab, a key that may change the zone, and a folder for the round's files."""
 
-    cluster: Cluster
+    control: ControlNode
     key_file: Path
     folder: Path
 
     @property
     def server(self) -> str:
-        return str(self.cluster.lab.vip4)
+        return str(self.control.lab.vip4)
 
     @contextlib.contextmanager
     def clean_zone(self, count: int) -> Iterator[None]:
@@ -58,7 +60,7 @@ class Bench:
 
     def settle(self) -> None:
         deadline = time.monotonic() + SETTLE_TIMEOUT
-        addresses = [self.server, *(str(node.address4) for node in self.cluster.nodes)]
+        addresses = [self.server, *(str(node.address4) for node in self.control.nodes)]
         while len({serial(address) for address in addresses}) != 1:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the servers did not agree on a serial in {SETTLE_TIMEOUT} s")
@@ -100,7 +102,7 @@ class Bench:
             )
         )
         started = time.monotonic()
-        run = self.cluster.ansible(
+        run = self.control.ansible(
             "--extra-vars=ansible_python_interpreter={{ansible_playbook_python}}",
             str(playbook),
             log=self.folder / "play.log",
@@ -132,11 +134,11 @@ def serial(address: str) -> str:
     return done.stdout.split()[2]
 
 
-def fetch_key(cluster: Cluster, folder: Path) -> Path:
+def fetch_key(control: ControlNode, folder: Path) -> Path:
     """Copy the key for bulk changes here, for this run only, readable by us alone."""
     path = folder / "admin.key"
     path.touch(mode=0o600)
-    path.write_text(cluster.on(cluster.nodes[0], "cat /etc/debvisor/keys/debvisor-admin.key"))
+    path.write_text(control.on(control.nodes[0], "cat /etc/debvisor/keys/debvisor-admin.key"))
     return path
 
 
@@ -262,8 +264,59 @@ def key_parts(path: Path) -> tuple[str, str, str]:
     )
 
 
+STRIKES: dict[str, Callable[[Cluster, str], object]] = {
+    "node killed": lambda cluster, holder: cluster.kill(holder),
+    "named killed": lambda cluster, holder: cluster.run(holder, "pkill -9 -x named"),
+    "planned handover": lambda cluster, holder: cluster.run(
+        holder, "/usr/libexec/debvisor/dns-role handover"
+    ),
+}
+WATCHED = 6.0
+"""Seconds that a client goes on after a strike. An outage that is not over by then has no figure, and stops the bench."""
+
+
+def outage_rows() -> list[Row]:
+    """Strike the holder while a client asks every 20 ms and updates every 50 ms; take the longest silence."""
+    cluster = Cluster.of_lab()
+    rows = []
+    for what, strike in STRIKES.items():
+        queries: list[float] = []
+        updates: list[float] = []
+        for number in range(ROUNDS):
+            print(f"  {what}: round {number + 1} of {ROUNDS}", flush=True)
+            cluster.whole()
+            holder = cluster.holder()
+            with Client(
+                cluster.vip, cluster.zone, cluster.key("node"), f"{number}-{time.time_ns()}-"
+            ) as client:
+                since = time.monotonic()
+                strike(cluster, holder)
+                time.sleep(WATCHED)
+                ended = time.monotonic()
+            for track, into in ((client.queries, queries), (client.updates, updates)):
+                if max(track.done.values()) < ended - 1:
+                    raise RuntimeError(f"{what}: the VIP had not come back after {WATCHED} s")
+                into.append(track.longest_gap(since) * 1000)
+            cluster.power_on()
+        for kind, values, limit in (("answer", queries, 1000), ("accepted update", updates, 2000)):
+            rows.append(
+                Row(
+                    f"{what}: longest time without an {kind}",
+                    "ms",
+                    values,
+                    better="less",
+                    aim=Aim(f"worst under {limit} ms", _all_under(values, limit)),
+                )
+            )
+    return rows
+
+
+def _all_under(values: Sequence[float], limit: float) -> Callable[[float, float | None], bool]:
+    return lambda ours, ratio: max(values) < limit
+
+
 def measure() -> list[Row]:
-    cluster = Cluster()
+    control = ControlNode()
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(cluster, fetch_key(cluster, Path(folder)), Path(folder))
-        return [*bulk_rows(bench), loop_row(bench)]
+        bench = Bench(control, fetch_key(control, Path(folder)), Path(folder))
+        return [*bulk_rows(bench), loop_row(bench), *outage_rows()]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.node.cluster import Cluster
+from tests.node.control_node import ControlNode
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
-    """Return the converged lab."""
-    return Cluster()
+def control() -> ControlNode:
+    """Return the control node of the converged lab."""
+    return ControlNode()

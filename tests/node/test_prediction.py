@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.node.cluster import Cluster, PlaybookRun
+from tests.node.control_node import ControlNode, PlaybookRun
 
 CHANGE = {"debvisor_dns_ttl": 240}
 """A change that touches rendered configuration and registered records, on every node."""
 
 
-def site(cluster: Cluster, log: Path, *arguments: str) -> PlaybookRun:
-    run = cluster.ansible(
+def site(control: ControlNode, log: Path, *arguments: str) -> PlaybookRun:
+    run = control.ansible(
         "debvisor.hci.site",
         "--diff",
         *arguments,
@@ -38,23 +38,23 @@ def changes(run: PlaybookRun) -> dict[tuple[str, str], Any]:
 
 
 @pytest.fixture
-def put_back(cluster: Cluster, tmp_path: Path) -> Iterator[None]:
+def put_back(control: ControlNode, tmp_path: Path) -> Iterator[None]:
     yield
-    site(cluster, tmp_path / "back.log")
-    assert changes(site(cluster, tmp_path / "settled.log")) == {}
+    site(control, tmp_path / "back.log")
+    assert changes(site(control, tmp_path / "settled.log")) == {}
 
 
 @pytest.mark.usefixtures("put_back")
-def test_check_mode_foretells_the_run(cluster: Cluster, tmp_path: Path) -> None:
+def test_check_mode_foretells_the_run(control: ControlNode, tmp_path: Path) -> None:
     change = f"--extra-vars={json.dumps(CHANGE)}"
-    foretold = changes(site(cluster, tmp_path / "check.log", "--check", change))
+    foretold = changes(site(control, tmp_path / "check.log", "--check", change))
     assert foretold, "the change changes nothing: the test would prove nothing"
-    done = changes(site(cluster, tmp_path / "run.log", change))
+    done = changes(site(control, tmp_path / "run.log", change))
     assert set(foretold) == set(done)
     assert foretold == done
 
 
 def test_check_mode_of_a_converged_cluster_foretells_nothing(
-    cluster: Cluster, tmp_path: Path
+    control: ControlNode, tmp_path: Path
 ) -> None:
-    assert changes(site(cluster, tmp_path / "check.log", "--check")) == {}
+    assert changes(site(control, tmp_path / "check.log", "--check")) == {}

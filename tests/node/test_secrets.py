@@ -21,7 +21,7 @@ import pytest
 
 from tests.lab import access
 from tests.lab.layout import Node
-from tests.node.cluster import Cluster
+from tests.node.control_node import ControlNode
 
 VICTIM = "debvisor-vm"
 SAMPLER = Path(__file__).with_name("sampler.py")
@@ -43,17 +43,17 @@ def forms(secret: str) -> set[str]:
     return {secret, secret.rstrip("="), raw.hex(), secret.replace("/", "\\/")}
 
 
-def secrets_on(cluster: Cluster, node: Node) -> dict[str, set[str]]:
-    text = cluster.on(node, f"cat {KEYS}/*.key")
+def secrets_on(control: ControlNode, node: Node) -> dict[str, set[str]]:
+    text = control.on(node, f"cat {KEYS}/*.key")
     found = re.findall(r'key\s+"?([^"\s]+)"?\s*\{.*?secret\s+"([^"]+)"', text, re.DOTALL)
     assert found, f"{node.name} holds no key at all: nothing would be searched for"
     return {name: forms(secret) for name, secret in found}
 
 
-def sample(cluster: Cluster, node: Node) -> dict:
-    cluster.on(node, f"rm -f {STOP}")
+def sample(control: ControlNode, node: Node) -> dict:
+    control.on(node, f"rm -f {STOP}")
     done = subprocess.run(
-        [*access.ssh_command(cluster.lab, node, "-o", "BatchMode=yes"), "python3 - 600"],
+        [*access.ssh_command(control.lab, node, "-o", "BatchMode=yes"), "python3 - 600"],
         input=SAMPLER.read_text(),
         capture_output=True,
         text=True,
@@ -64,24 +64,24 @@ def sample(cluster: Cluster, node: Node) -> dict:
 
 
 @pytest.fixture(scope="module")
-def observation(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Observation:
-    before = {name for node in cluster.nodes for name in secrets_on(cluster, node)}
+def observation(control: ControlNode, tmp_path_factory: pytest.TempPathFactory) -> Observation:
+    before = {name for node in control.nodes for name in secrets_on(control, node)}
     assert any(name.startswith(VICTIM) for name in before), f"no {VICTIM} key: the test needs one"
-    old = {k: v for node in cluster.nodes for k, v in secrets_on(cluster, node).items()}
-    for node in cluster.nodes:
-        cluster.on(node, f"rm -f {KEYS}/{VICTIM}*.key")
+    old = {k: v for node in control.nodes for k, v in secrets_on(control, node).items()}
+    for node in control.nodes:
+        control.on(node, f"rm -f {KEYS}/{VICTIM}*.key")
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        samples = {node.name: pool.submit(sample, cluster, node) for node in cluster.nodes}
-        run = cluster.ansible(
+        samples = {node.name: pool.submit(sample, control, node) for node in control.nodes}
+        run = control.ansible(
             "debvisor.hci.site", "--diff", "-vvv", log=tmp_path_factory.mktemp("log") / "site.log"
         )
-        for node in cluster.nodes:
-            cluster.on(node, f"touch {STOP}")
+        for node in control.nodes:
+            control.on(node, f"touch {STOP}")
         seen = {name: future.result() for name, future in samples.items()}
-    for node in cluster.nodes:
-        cluster.on(node, f"rm -f {STOP}")
+    for node in control.nodes:
+        control.on(node, f"rm -f {STOP}")
     assert run.status == 0, run.output[-4000:]
-    now = {k: v for node in cluster.nodes for k, v in secrets_on(cluster, node).items()}
+    now = {k: v for node in control.nodes for k, v in secrets_on(control, node).items()}
     changed = [name for name in now if name.startswith(VICTIM) and now[name] != old.get(name)]
     assert changed, "the run made no new key: nothing was observed"
     return Observation(
@@ -128,12 +128,12 @@ def test_not_in_any_process_argument_or_environment(observation: Observation) ->
     ids=["audit", "state, journal, reports", "system log", "temporary files", "world-readable"],
 )
 def test_not_at_rest_where_it_does_not_belong(
-    cluster: Cluster, observation: Observation, where: str
+    control: ControlNode, observation: Observation, where: str
 ) -> None:
     looked_at = 0
-    for node in cluster.nodes:
+    for node in control.nodes:
         done = subprocess.run(
-            [*access.ssh_command(cluster.lab, node, "-o", "BatchMode=yes"), where],
+            [*access.ssh_command(control.lab, node, "-o", "BatchMode=yes"), where],
             capture_output=True,
             timeout=120,
             check=True,
@@ -144,9 +144,9 @@ def test_not_at_rest_where_it_does_not_belong(
         assert looked_at > 0 or where.endswith("true")
 
 
-def test_key_files_are_not_for_everybody(cluster: Cluster) -> None:
-    for node in cluster.nodes:
-        listing = cluster.on(node, f"stat -c '%a %U %n' {KEYS}/*.key")
+def test_key_files_are_not_for_everybody(control: ControlNode) -> None:
+    for node in control.nodes:
+        listing = control.on(node, f"stat -c '%a %U %n' {KEYS}/*.key")
         for line in listing.splitlines():
             mode, owner, path = line.split(maxsplit=2)
             assert int(mode, 8) & 0o007 == 0, f"{node.name}: {path} is {mode}"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab as the tests see it: run something on a node, run a playbook against all of them."""
+"""Where an operator sits: run something on a node, run a playbook against all of them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class PlaybookRun:
         }
 
 
-class Cluster:
-    """Three nodes, and the ways in."""
+class ControlNode:
+    """This machine, as the control node of a lab."""
 
     def __init__(self, lab: Lab | None = None) -> None:
         self.lab = lab or current_lab()
