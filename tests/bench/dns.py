@@ -272,7 +272,7 @@ STRIKES: dict[str, Callable[[Cluster, str], object]] = {
     ),
 }
 WATCHED = 6.0
-"""Seconds that a client goes on after a strike. An outage that is not over by then has no figure, and stops the bench."""
+"""Seconds that a client goes on after a strike. An outage that is not over by then stops the bench."""
 
 
 def outage_rows() -> list[Row]:

@@ -16,6 +16,7 @@ import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def secrets_on(control: ControlNode, node: Node) -> dict[str, set[str]]:
     return {name: forms(secret) for name, secret in found}
 
 
-def sample(control: ControlNode, node: Node) -> dict:
+def sample(control: ControlNode, node: Node) -> dict[str, Any]:
     control.on(node, f"rm -f {STOP}")
     done = subprocess.run(
         [*access.ssh_command(control.lab, node, "-o", "BatchMode=yes"), "python3 - 600"],
@@ -60,7 +61,8 @@ def sample(control: ControlNode, node: Node) -> dict:
         timeout=700,
         check=True,
     )
-    return json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 @pytest.fixture(scope="module")
