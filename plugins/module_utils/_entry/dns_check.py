@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
         ask(questions, BUDGET),
         state,
         time.monotonic(),
-        stale_after=float(timing.get("stale_after", 3.0)),
+        stale_after=float(timing.get("stale_after", 10.0)),
         behind_limit=float(timing.get("behind_limit", 60.0)),
     )
     if code:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -55,6 +56,7 @@ class Sight:
     peers: dict[str, dict[str, int]] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
     behind: dict[str, float] = field(default_factory=dict)
+    lagging: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
 
 
 def role_of(in_force: str) -> Role:
@@ -68,7 +70,7 @@ def role_of(in_force: str) -> Role:
 
 
 class Health:
-    """The file that keepalived tracks: 0 is healthy, anything else takes the VIP away at once."""
+    """A file that keepalived tracks: 0 is well, 1 is not."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,7 +78,7 @@ class Health:
 
     def tell(self, healthy: bool) -> None:
         """Write it where it changed."""
-        if healthy == self._last:
+        if healthy == self._last and self._path.exists():
             return
         write_atomically(self._path, "0\n" if healthy else "1\n")
         self._last = healthy
@@ -90,6 +92,7 @@ class Watchers:
         self._sight = sight
         self._stop = stop
         self.health = Health(config.health_file)
+        self.majority = Health(config.majority_file)
         self.offer = threading.Event()
         self.offer.set()
 
@@ -141,6 +144,7 @@ class Watchers:
                     sight.peers.pop(name, None)
                     sight.seen.pop(name)
                 _note_behind(config, sight, at)
+                _note_lagging(config, sight, at)
                 changed = count != len(sight.peers)
             if changed:
                 sight.bell.set()
@@ -188,6 +192,21 @@ def _note_behind(config: Settings, sight: Sight, at: float) -> None:
             sight.behind.setdefault(zone, at)
 
 
+def _note_lagging(config: Settings, sight: Sight, at: float) -> None:
+    """Keep since when a peer has not reached the serial that we had then."""
+    for name, found in sight.peers.items():
+        for zone in config.zones:
+            mine = sight.own.get(zone)
+            if mine is None:
+                continue
+            target, since = sight.lagging.get((name, zone), (mine, at))
+            if zone in found and ahead(found[zone], target) >= 0:
+                target, since = mine, at
+            sight.lagging[name, zone] = (target, since)
+    for key in [key for key in sight.lagging if key[0] not in sight.peers]:
+        del sight.lagging[key]
+
+
 class Failed(DebvisorError):
     """A transition did not come to its end; the server follows again."""
 
@@ -206,6 +225,7 @@ class Actor:
         self.last: dict[str, Any] = {}
         self.hold = threading.Event()
         self._retry_at = 0.0
+        self._nudge_at = 0.0
 
     def situation(self) -> Situation:
         """Return what is seen now."""
@@ -252,6 +272,31 @@ class Actor:
             }
             log(f"{step.verb.value} done in {took:.3f} s: {step.why}")
         return step
+
+    def nudge(self) -> None:
+        """Notify again where a follower lags: the first message may have been lost, or met a moment without VIP."""
+        at = time.monotonic()
+        if at < self._nudge_at or role_of(self.bind.in_force()) is not Role.WRITER:
+            return
+        with self._sight.lock:
+            late = {
+                zone
+                for (_name, zone), (target, since) in self._sight.lagging.items()
+                if at - since > self._config.lag_patience
+            }
+            late = {zone for zone in late if self._is_late(zone)}
+        if late:
+            self._nudge_at = at + self._config.nudge_pause
+        for zone in late:
+            with contextlib.suppress(DebvisorError):
+                self.bind.notify(zone)
+
+    def _is_late(self, zone: str) -> bool:
+        mine = self._sight.own.get(zone)
+        return mine is not None and any(
+            zone not in found or ahead(mine, found[zone]) > 0
+            for found in self._sight.peers.values()
+        )
 
     def _carry_out(self, step: Step) -> None:
         if step.verb is Verb.PROMOTE:
@@ -456,6 +501,8 @@ def run(config: Settings) -> int:
         if actor.hold.is_set():
             _hand_over(config, actor, watchers, stop)
         step = actor.act()
+        actor.nudge()
+        watchers.majority.tell(actor.situation().majority)
         write_atomically(
             config.state_file, json.dumps(status(config, actor, sight, step, mender)) + "\n"
         )
@@ -596,6 +643,15 @@ def table(state: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def code_hash() -> str:
+    """Return a hash over the code that this program consists of; a change of it calls for a restart."""
+    whole = hashlib.sha256()
+    for package in ("_core", "_dns", "_entry", "_ports"):
+        for file in sorted((Path(__file__).parents[1] / package).glob("*.py")):
+            whole.update(file.name.encode() + b"\0" + file.read_bytes())
+    return whole.hexdigest()
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="dns-role", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", type=Path, default=settings.CONFIG_DIR / "dns.json")
@@ -603,10 +659,14 @@ def main(arguments: list[str] | None = None) -> int:
     verbs.add_parser("run", help="watch and act; what the service runs")
     verbs.add_parser("boot", help="make this server a follower before named starts")
     verbs.add_parser("handover", help="give the VIP and the writing to another primary")
+    verbs.add_parser("version", help="show a hash over the code")
     verbs.add_parser("unhealthy", help="tell keepalived that this server must not hold the VIP")
     shown = verbs.add_parser("status", help="show role, quorum and serials")
     shown.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
+    if options.verb == "version":
+        print(code_hash())
+        return 0
     try:
         config = Settings.read(options.config)
         if options.verb == "unhealthy":

@@ -49,10 +49,13 @@ class Settings:
     update_timeout: float = 0.5
     retry_pause: float = 0.5
     handover_patience: float = 5.0
-    stale_after: float = 3.0
+    stale_after: float = 10.0
     behind_limit: float = 60.0
+    lag_patience: float = 0.6
+    nudge_pause: float = 1.0
     state_file: Path = settings.RUN_DIR / "dns-role.json"
     health_file: Path = settings.RUN_DIR / "dns-health"
+    majority_file: Path = settings.RUN_DIR / "dns-majority"
 
     @property
     def peers(self) -> tuple[ServerEntry, ...]:

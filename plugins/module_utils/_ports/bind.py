@@ -82,6 +82,10 @@ class Bind:
         """Make a follower ask for news now."""
         _run([RNDC, "refresh", zone, "IN", self.view], timeout)
 
+    def notify(self, zone: str, timeout: float = 2.0) -> None:
+        """Tell the followers again that there is news."""
+        _run([RNDC, "notify", zone, "IN", self.view], timeout)
+
     def retransfer(self, zone: str, timeout: float = 2.0) -> None:
         """Make a follower fetch the whole zone, whatever its serial. BIND drops the zone's journal with it."""
         _run([RNDC, "retransfer", zone, "IN", self.view], timeout)
