@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Updates that only a former writer has: found in its journal, and merged three ways, RRset by RRset.
 
-``base`` is the zone where the successor took over, ``ours`` what the former writer made of it, ``theirs`` what is served
-now. Nothing is lost: every change is replayed, already there, or a conflict for a person to look at.
+``base`` is the zone where the successor took over, ``ours`` what the former writer made of it, ``theirs`` what is
+served now. Nothing is lost: every change is replayed, already there, or a conflict for a person to look at.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def script(zone: str, server: str, changes: Iterable[Change], header: Iterable[s
 
 
 def journal(text: str, zone: str) -> tuple[Delta, ...]:
-    """Read what ``named-journalprint`` prints: ``add`` or ``del`` and a record; each delta begins with ``del`` of a SOA.
+    """Read what ``named-journalprint`` prints: ``add`` or ``del`` and a record. A delta begins with ``del`` of a SOA.
 
     :param zone: absolute, in lower case.
     :raises ValueError: for a line that is not of that form.
