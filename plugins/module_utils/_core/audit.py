@@ -22,15 +22,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .durable import private_umask
+from .plan import Plain
 from .secret import Secret
 
 START = "0" * 64
 LONGEST_VALUE = 4096
 """Bytes of a before or after that are kept whole; a longer one is kept as its size and hash."""
-
-
-class Plain(dict[str, Any]):
-    """A mapping that holds plain JSON data and no secret, by its maker's word; it is not looked through."""
 
 
 def public(value: Any) -> Any:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -99,6 +99,8 @@ def execute(
                 outcome.facts.update(operation.verify(outcome.plan, wanted))
     except Exception as failure:  # the executor is where every failure becomes a result
         outcome.failure = failure
+    finally:
+        operation.close()
     return outcome
 
 
@@ -298,13 +300,31 @@ def _result(outcome: Outcome, *, with_diff: bool) -> dict[str, Any]:
     return result
 
 
+def inform(
+    look: Callable[[Mapping[str, Any]], Mapping[str, Any]], module: AnsibleModule
+) -> NoReturn:
+    """End a module that only reads: with what ``look`` finds, or with why it cannot."""
+    started = time.monotonic()
+    try:
+        found = public(look(module.params))
+    except Exception as failure:  # as in execute(): every failure becomes a result
+        module.fail_json(msg=_sentence(failure), changed=False, **_explained(failure))
+    else:
+        module.exit_json(changed=False, duration=round(time.monotonic() - started, 3), **found)
+    raise SystemExit  # exit_json does not return; this tells the type checker
+
+
 def _failure(outcome: Outcome, failure: Exception) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    return {
         "done": outcome.done,
         "rolled_back": outcome.rolled_back,
         "rollback_errors": outcome.rollback_errors,
-        "error_type": type(failure).__name__,
+        **_explained(failure),
     }
+
+
+def _explained(failure: Exception) -> dict[str, Any]:
+    told: dict[str, Any] = {"error_type": type(failure).__name__}
     if isinstance(failure, DebvisorError):
         told.update({"what": failure.what, "why": failure.why, "hint": failure.hint})
         told.update(public(failure.details))

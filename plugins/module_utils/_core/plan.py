@@ -32,6 +32,10 @@ class Undo(Enum):
     """Not at all. Such actions come last in a plan, and only after an opt-in that names the object."""
 
 
+class Plain(dict[str, Any]):
+    """A mapping that holds plain JSON data and no secret, by its maker's word; it is not looked through."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One effect. ``verb``, ``target`` and ``effect`` are for people; ``payload`` is for apply and is never shown."""
@@ -128,3 +132,6 @@ class Operation(ABC, Generic[Wanted, Observed]):
 
     def commit(self, receipt: Receipt) -> None:
         """Forget what only undo needed, such as a copy kept aside, after all is verified."""
+
+    def close(self) -> None:
+        """Let go of connections. Called once, last, whatever happened."""
