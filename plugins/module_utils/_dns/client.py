@@ -146,7 +146,9 @@ class Client:
         :raises NotAuthoritative: where it does not hold it.
         """
         answer = self.ask(zone, rdata.SOA, timeout=timeout)
-        found = [record for record in answer.answers if (record.name, record.kind) == (zone, rdata.SOA)]
+        found = [
+            record for record in answer.answers if (record.name, record.kind) == (zone, rdata.SOA)
+        ]
         if not answer.authoritative or len(found) != 1:
             raise self._not_authoritative(zone, answer)
         try:
@@ -158,7 +160,11 @@ class Client:
         why = "its answer is not authoritative"
         if answer.authoritative:
             apexes = [record.name for record in answer.authority if record.kind == rdata.SOA]
-            why = f"it answers from the zone {names.render(apexes[0])}" if apexes else "it has no SOA there"
+            why = (
+                f"it answers from the zone {names.render(apexes[0])}"
+                if apexes
+                else "it has no SOA there"
+            )
         return NotAuthoritative(
             f"{self} does not hold the zone {names.render(zone)}",
             why=why,

@@ -15,7 +15,7 @@ from .rrset import Key, RRset
 from .zone_plan import ZoneState, neighbourhood
 
 TRANSFER_FROM = 300
-"""From this many record sets on a transfer is tried first: about where it beats questions in a zone of some thousand."""
+"""From this many record sets on a transfer is tried first: about where it beats questions."""
 
 
 class CannotLook(DebvisorError):
@@ -66,17 +66,19 @@ def _ask(client: Client, zone: bytes, keys: Sequence[Key]) -> dict[Key, RRset] |
         if answer.rcode != wire.NXDOMAIN and answer.authoritative:
             return f"the wildcard {names.render(star)} answers for names that do not exist"
     found: dict[Key, RRset] = {}
-    for (name, _kind), answer in zip(keys, answers[: len(keys)], strict=True):
-        if not answer.authoritative:
+    for (name, kind), answer in zip(keys, answers[: len(keys)], strict=True):
+        sets = sets_of(answer, name)
+        if not answer.authoritative and not (kind == rdata.NS and (name, kind) in sets):
             return f"{names.render(name)} lies below a delegation"
-        found.update(sets_of(answer, name))
+        found.update(sets)
     return found
 
 
 def sets_of(answer: wire.Message, name: bytes) -> dict[Key, RRset]:
-    """Return the record sets at ``name`` in an answer: the one asked for, or the CNAME in its place."""
+    """Return the record sets at ``name`` in an answer: the one asked for, the CNAME in its place, or a delegation."""
     data: dict[Key, list[wire.Record]] = {}
-    for record in answer.answers:
+    delegation = [record for record in answer.authority if record.kind == rdata.NS]
+    for record in answer.answers or delegation:
         if record.name == name and record.klass == wire.IN:
             data.setdefault((name, record.kind), []).append(record)
     return {
@@ -87,13 +89,17 @@ def sets_of(answer: wire.Message, name: bytes) -> dict[Key, RRset]:
 
 def _stars_over(name: bytes, zone: bytes) -> Iterable[bytes]:
     """Yield the wildcards that could answer in the place of ``name``."""
-    while len(name) > len(zone):
-        name = names.parent(name)
-        if len(name) + 2 <= names.LONGEST_NAME:
-            yield b"\x01*" + name
+    above = name
+    while len(above) > len(zone):
+        above = names.parent(above)
+        star = b"\x01*" + above
+        if star != name and len(star) <= names.LONGEST_NAME:
+            yield star
 
 
-def reverse_zones(client: Client, reverse_names: Iterable[bytes]) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
+def reverse_zones(
+    client: Client, reverse_names: Iterable[bytes]
+) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
     """Find the zone of each reverse name by SOA.
 
     :returns: for each zone its names; and the names whose zone this server does not hold.

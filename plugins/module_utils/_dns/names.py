@@ -7,7 +7,7 @@ Text becomes a name by these rules. ``@`` is the zone itself. A final dot makes 
 relative to the zone, unless it ends in the zone's own name, which nobody means twice.
 
 Labels that are not ASCII become A-labels by the standard library's IDNA 2003 codec. The four characters that IDNA 2008
-reads otherwise, and whatever IDNA 2003 cannot hold, are refused with the advice to write the A-label (``xn--...``) itself.
+reads otherwise, and whatever IDNA 2003 cannot hold, are refused with the advice to write the A-label (``xn--...``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = b"\0"
 _PLAIN = re.compile(r"[A-Za-z0-9_*/-]{1,63}(?:\.[A-Za-z0-9_*/-]{1,63})*\.?")
 _PLAIN_LABEL = re.compile(rb"[a-z0-9_*/-]+")
 _DEVIATIONS = {"ß": "ss", "ς": "σ", "\u200c": "nothing", "\u200d": "nothing"}
-_PUNCTUATION = frozenset(b"\"();@$.\\")
+_PUNCTUATION = frozenset(b'"();@$.\\')
 
 
 class NameProblem(ValueError):
@@ -72,7 +72,10 @@ def parse_below(text: str, zone: bytes) -> bytes | None:
         if not _PLAIN.fullmatch(rest):
             return None
         tail = parse(rest, zone)
-        if not is_below(tail, zone) or parse(text, zone) != _COUNT[len(label)] + label.encode() + tail:
+        if (
+            not is_below(tail, zone)
+            or parse(text, zone) != _COUNT[len(label)] + label.encode() + tail
+        ):
             return None  # such as the zone's own name without its final dot
         if len(_TAILS) >= _MOST_KEPT:
             _TAILS.clear()
@@ -122,7 +125,9 @@ def _label(parts: list[str | int]) -> bytes:
         raise NameProblem("has an empty label (two dots in a row, or a dot at the start)")
     for part in parts:
         if isinstance(part, str) and (ord(part) < 33 or 127 <= ord(part) < 160 or part.isspace()):
-            raise NameProblem(f"has the character U+{ord(part):04X}, which is not allowed in a name")
+            raise NameProblem(
+                f"has the character U+{ord(part):04X}, which is not allowed in a name"
+            )
         if isinstance(part, str) and part in _DEVIATIONS:
             raise NameProblem(
                 f"has U+{ord(part):04X}, which IDNA 2003 and 2008 read differently;"
@@ -183,7 +188,11 @@ def _render_label(label: bytes) -> str:
     if _PLAIN_LABEL.fullmatch(label):
         return label.decode()
     return "".join(
-        f"\\{chr(byte)}" if byte in _PUNCTUATION else chr(byte) if 33 <= byte < 127 and _plain(byte) else f"\\{byte:03d}"
+        f"\\{chr(byte)}"
+        if byte in _PUNCTUATION
+        else chr(byte)
+        if 33 <= byte < 127 and _plain(byte)
+        else f"\\{byte:03d}"
         for byte in label
     )
 

@@ -101,7 +101,9 @@ def _write(group: list[Change], zone: bytes) -> tuple[bytes, bytes, int, int]:
     return _write_any(group, owner, at_apex=name == zone)
 
 
-def _write_any(group: list[Change], owner: bytes, *, at_apex: bool) -> tuple[bytes, bytes, int, int]:
+def _write_any(
+    group: list[Change], owner: bytes, *, at_apex: bool
+) -> tuple[bytes, bytes, int, int]:
     needs: list[bytes] = []
     does: list[bytes] = []
     makes_cname = any(change.kind == rdata.CNAME and change.after for change in group)

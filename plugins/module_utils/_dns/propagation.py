@@ -134,7 +134,9 @@ def _update(standing: Standing, client: Client, target: Target, timeout: float) 
         return
     if differing:
         key = differing[0]
-        standing.problem = f"is at serial {standing.serial}, and {names.render(key[0])} is not as written"
+        standing.problem = (
+            f"is at serial {standing.serial}, and {names.render(key[0])} is not as written"
+        )
     else:
         standing.in_sync, standing.problem = True, ""
 

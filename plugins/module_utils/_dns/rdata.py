@@ -264,7 +264,7 @@ def _parse_txt(text: str, zone: bytes) -> bytes:
     return data
 
 
-_SAFE_STRING = re.compile(rb'[ !#-\[\]-~]*')
+_SAFE_STRING = re.compile(rb"[ !#-\[\]-~]*")
 
 
 def _quote(part: bytes) -> str:

@@ -16,7 +16,7 @@ from . import names, rdata
 LONGEST_TTL = 2**31 - 1
 WRITER_LABEL = b"\x07_writer"
 """The name below which the servers keep who the writer is. It is theirs, not a user's."""
-RECORD_OPTIONS = frozenset({"name", "type", "value", "ttl", "state", "exact", "ptr"})
+RECORD_OPTIONS = frozenset({"name", "type", "value", "values", "ttl", "state", "exact", "ptr"})
 
 
 class Aim(Enum):
@@ -52,9 +52,12 @@ class Prune:
     kinds: frozenset[int]
 
 
-
 def parse_records(
-    records: Sequence[Any], zone: bytes, default_ttl: int, default_ptr: bool, problems: list[Problem]
+    records: Sequence[Any],
+    zone: bytes,
+    default_ttl: int,
+    default_ptr: bool,
+    problems: list[Problem],
 ) -> list[WantedSet]:
     """Read the option ``records``; what is wrong goes into ``problems``."""
     wanted: list[WantedSet] = []
@@ -149,7 +152,8 @@ class _Reader:
     def read(self, default_ttl: int, default_ptr: bool) -> WantedSet | None:
         record = self.record
         if not isinstance(record, dict):
-            return self._wrong("", "is not a mapping with name, type and value")
+            self._wrong("", "is not a mapping with name, type and value")
+            return None
         before = len(self.problems)
         if not record.keys() <= RECORD_OPTIONS:
             for unknown in sorted(map(str, record.keys() - RECORD_OPTIONS)):
@@ -168,7 +172,8 @@ class _Reader:
         if len(self.problems) > before or name is None or kind is None or aim is None:
             return None
         if aim is Aim.GONE and kind == rdata.NS and name == self.zone:
-            return self._wrong("state", "the zone's own NS record set cannot be removed")
+            self._wrong("state", "the zone's own NS record set cannot be removed")
+            return None
         return WantedSet(name, kind, ttl, data, aim, ptr and kind in _ADDRESSES, self.position)
 
     def _wrong(self, option: str, what: str) -> None:
@@ -200,7 +205,9 @@ class _Reader:
         elif b"*" in name and b"*" in names.labels_of(name)[1:]:
             self._wrong("name", f"{rdata.shortened(text)} has a * that is not its first label")
         elif kind == rdata.TXT and name == WRITER_LABEL + self.zone:
-            self._wrong("name", "is where the servers keep who the writer is; it is not yours to set")
+            self._wrong(
+                "name", "is where the servers keep who the writer is; it is not yours to set"
+            )
         elif kind == rdata.CNAME and name == self.zone:
             self._wrong("type", "the zone itself cannot be a CNAME")
         return name
@@ -209,7 +216,9 @@ class _Reader:
         if isinstance(ttl, str) and ttl.isascii() and ttl.isdigit() and len(ttl) <= 10:
             ttl = int(ttl)
         if not isinstance(ttl, int) or isinstance(ttl, bool) or not 0 <= ttl <= LONGEST_TTL:
-            self._wrong("ttl", f"{rdata.shortened(str(ttl))} is not a number from 0 to {LONGEST_TTL}")
+            self._wrong(
+                "ttl", f"{rdata.shortened(str(ttl))} is not a number from 0 to {LONGEST_TTL}"
+            )
             return 0
         return ttl
 
@@ -279,4 +288,3 @@ def parse_prune(
                 Problem("prune.types", f"{kind!r} is none of {', '.join(sorted(rdata.TYPES))}")
             )
     return Prune(below, frozenset(rdata.TYPES[kind] for kind in types if kind in rdata.TYPES))
-

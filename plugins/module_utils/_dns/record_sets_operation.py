@@ -10,28 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._core.errors import InvalidInput, Problem, VerificationFailed
-from .._core.plan import Action, Difference, Operation, Plan, Receipt, Undo
+from .._core.plan import Action, Difference, Operation, Plain, Plan, Receipt, Undo
 from .._core.waiting import Clock
 from . import names, packing, propagation, rdata, validation, zone_plan
 from .client import Client, Transport
 from .looking import look, reverse_zones
+from .places import Place, read_place
 from .record_sets import LONGEST_TTL, Prune, WantedSet, parse_prune, parse_records
 from .rrset import Change, Key, RRset, as_plain, from_plain
 from .signing import LONGEST_SIGNATURE
 from .tsig import parse as parse_key
-from .writing import bring_about, holds_after, keys_of, same
+from .writing import bring_about, holds_after, keys_of, patiently, same
 from .zone_plan import ZoneState
 
 READ_BACK = 200
 """Changed record sets that are read back from the writer, spread evenly. It answered for all of them already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a server listens."""
-
-    address: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What one action sends. ``askable``: an absent record set can be seen by asking, as no wildcard answers instead."""
+    """What one action sends. ``askable``: an absent record set can be seen by asking: no wildcard answers."""
 
     batches: tuple[packing.Batch, ...]
     plain: list[list[Any]]
@@ -121,14 +114,19 @@ class RecordSets(Operation[Wanted, Observed]):
         prune = parse_prune(params["prune"], zone, problems)
         if prune and not params["records"] and not params["prune"]["allow_empty"]:
             problems.append(
-                Problem("records", "is empty, so that prune would remove all in its scope; allow_empty allows it")
+                Problem(
+                    "records",
+                    "is empty, so that prune would remove all in its scope; allow_empty allows it",
+                )
             )
         servers = [
-            _place(f"servers[{number}]", text, params["port"], problems)
+            read_place(f"servers[{number}]", text, params["port"], problems)
             for number, text in enumerate(params["servers"])
         ]
         if problems:
-            raise InvalidInput(problems, hint="Nothing was read or changed. Mend the input and run again")
+            raise InvalidInput(
+                problems, hint="Nothing was read or changed. Mend the input and run again"
+            )
         return Wanted(
             writer=Place(params["server"], params["port"]),
             key_file=params["key_file"],
@@ -145,11 +143,16 @@ class RecordSets(Operation[Wanted, Observed]):
         )
 
     def scope(self, wanted: Wanted) -> str:
-        return f"{self.name}:{wanted.writer.address}:{wanted.writer.port}/{names.render(wanted.zone)}"
+        return (
+            f"{self.name}:{wanted.writer.address}:{wanted.writer.port}/{names.render(wanted.zone)}"
+        )
 
     # --- what is
 
     def observe(self, wanted: Wanted) -> Observed:
+        return patiently(lambda: self._observe(wanted), wanted.retry_for, self._clock)
+
+    def _observe(self, wanted: Wanted) -> Observed:
         client = self._client(wanted.writer, wanted.key_file, wanted.timeout)
         whole = wanted.prune is not None
         zone = look(client, wanted.zone, zone_plan.keys_of(wanted.records), whole=whole)
@@ -173,16 +176,14 @@ class RecordSets(Operation[Wanted, Observed]):
         if wanted.lower_ttl is not None:
             ttl = wanted.lower_ttl
             found = [(state, zone_plan.lowered(changes, ttl)) for state, changes in found]
-        actions = [
-            _action(state, changes, wanted, problems) for state, changes in found if changes
-        ]
+        actions = [_action(state, changes, wanted, problems) for state, changes in found if changes]
         if problems:
             raise InvalidInput(problems, hint="Nothing was changed. Mend the input and run again")
         plain = [entry for action in actions for entry in action.payload.plain]
         everything = [change for _state, changes in found for change in changes]
         return Plan(
-            before={f"{name} {kind}": before for name, kind, before, _after in plain if before},
-            after={f"{name} {kind}": after for name, kind, _before, after in plain if after},
+            before=Plain({f"{name} {kind}": old for name, kind, old, _new in plain if old}),
+            after=Plain({f"{name} {kind}": new for name, kind, _old, new in plain if new}),
             actions=tuple(actions),
             differences=_Differences(plain),
             facts={
@@ -191,7 +192,9 @@ class RecordSets(Operation[Wanted, Observed]):
                 "modified": sum(None not in (change.before, change.after) for change in everything),
                 "removed": sum(change.after is None for change in everything),
                 "messages": sum(len(action.payload.batches) for action in actions),
-                "caches_hold": max((change.before.ttl for change in everything if change.before), default=0),
+                "caches_hold": max(
+                    (change.before.ttl for change in everything if change.before), default=0
+                ),
             },
         )
 
@@ -217,7 +220,8 @@ class RecordSets(Operation[Wanted, Observed]):
         client = self._client(place, receipt["key_file"], receipt["timeout"])
         zone = names.parse(receipt["zone"])
         changes = [_from_plain(entry) for entry in receipt["changes"]]
-        sets = look(client, zone, keys_of(changes)).sets
+        retry_for = receipt["retry_for"]
+        sets = patiently(lambda: look(client, zone, keys_of(changes)), retry_for, self._clock).sets
         ours = []
         theirs = []
         for change in changes:
@@ -227,7 +231,7 @@ class RecordSets(Operation[Wanted, Observed]):
             elif not same(held, change.before):
                 theirs.append(change.title)
         batches = packing.pack(zone, ours, LONGEST_SIGNATURE)
-        bring_about(client, batches, receipt["retry_for"], self._clock)
+        bring_about(client, batches, retry_for, self._clock)
         if theirs:
             return f"Somebody else changed {', '.join(theirs[:20])} since; that was left as it is"
         return None
@@ -259,6 +263,10 @@ class RecordSets(Operation[Wanted, Observed]):
             "serials": {names.render(target.zone): target.serial for target in targets},
             "servers": [standing.public() for standing in standings],
         }
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
 
     def _prove(self, client: Client, zone: bytes, sample: Mapping[Key, RRset | None]) -> None:
         if self._validator is not None:
@@ -303,23 +311,6 @@ def _check_range(
 ) -> None:
     if value is not None and not least <= value <= most:
         problems.append(Problem(where, f"{value} is not from {least} to {most}"))
-
-
-def _place(where: str, text: str, port: int, problems: list[Problem]) -> Place:
-    """Read ``address``, ``address:port`` or ``[IPv6 address]:port``."""
-    address, bracket, rest = text.partition("]")
-    if bracket and address.startswith("["):
-        address = address[1:]
-    elif text.count(":") == 1:
-        address, _colon, rest = text.partition(":")
-        rest = ":" + rest
-    else:
-        address, rest = text, ""
-    number = rest.removeprefix(":")
-    if not address or (rest and not (number.isascii() and number.isdigit() and 0 < int(number) < 65536)):
-        problems.append(Problem(where, f"{rdata.shortened(text)} is not an address, or address:port"))
-        return Place(text, port)
-    return Place(address, int(number) if rest else port)
 
 
 def _homeless(records: Sequence[WantedSet], homeless: frozenset[bytes]) -> list[Problem]:

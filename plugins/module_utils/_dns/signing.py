@@ -10,7 +10,7 @@ import struct
 
 from . import wire
 from .errors import BadKey, BadSignature, BadTime, UntrustedAnswer
-from .tsig import ALGORITHMS, Key
+from .tsig import Key
 
 FUDGE = 300
 """Seconds that the clocks may differ; what RFC 8945 recommends."""
@@ -46,7 +46,11 @@ class Exchange:
         self._sent_at = now
         name, algorithm = key.wire_name, _algorithm(key)
         variables = (
-            name + struct.pack("!HI", wire.ANY, 0) + algorithm + _clock(now) + struct.pack("!HHH", FUDGE, 0, 0)
+            name
+            + struct.pack("!HI", wire.ANY, 0)
+            + algorithm
+            + _clock(now)
+            + struct.pack("!HHH", FUDGE, 0, 0)
         )
         self._mac = hmac.digest(key.secret.reveal(), message + variables, self._digest)
         data = (
@@ -90,7 +94,9 @@ class Exchange:
         if self._unsigned:
             raise UntrustedAnswer(f"{server} did not sign the end of its transfer")
 
-    def _check_signed(self, answer: wire.Message, record: wire.Record, now: int, server: str) -> None:
+    def _check_signed(
+        self, answer: wire.Message, record: wire.Record, now: int, server: str
+    ) -> None:
         data = record.data
         algorithm, position = wire.read_name(data, 0, {})
         high, low, fudge, mac_length = struct.unpack_from("!HIHH", data, position)
@@ -101,6 +107,8 @@ class Exchange:
         other = data[position + 6 : position + 6 + other_length]
         signed_at = high << 32 | low
         self._raise_denial(error, server)
+        if (record.klass, record.ttl) != (wire.ANY, 0) or position + 6 + other_length != len(data):
+            raise wire.Malformed("its fixed parts are not as they have to be")
         if (record.name, algorithm) != (self._key.wire_name, _algorithm(self._key)):
             raise UntrustedAnswer(f"{server} signed with another key than it was asked with")
         plain = (
@@ -122,7 +130,11 @@ class Exchange:
             )
         digest = hmac.digest(
             self._key.secret.reveal(),
-            len(self._mac).to_bytes(2, "big") + self._mac + b"".join(self._unsigned) + plain + variables,
+            len(self._mac).to_bytes(2, "big")
+            + self._mac
+            + b"".join(self._unsigned)
+            + plain
+            + variables,
             self._digest,
         )
         if not hmac.compare_digest(digest, mac):

@@ -55,7 +55,9 @@ def _ask(client: Client, name: bytes, kind: int) -> wire.Message:
             client.ask(name, kind, flags=flags | wire.CD, dnssec=True)
         except ServerFailed:
             raise failure from None
-        raise _bogus(client, name, kind, "the resolver refuses it unless checking is disabled") from failure
+        raise _bogus(
+            client, name, kind, "the resolver refuses it unless checking is disabled"
+        ) from failure
 
 
 def _bogus(client: Client, name: bytes, kind: int, why: str) -> DnssecBogus:

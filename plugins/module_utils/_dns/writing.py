@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from .._core.errors import Conflict, DebvisorError, TimedOut, Unreachable
 from .._core.waiting import Clock, intervals
@@ -16,6 +17,8 @@ from .looking import look
 from .packing import Batch
 from .rrset import Change, RRset, Sets
 
+T = TypeVar("T")
+
 TRANSIENT = (RequestRefused, NotAuthoritative, BadKey)
 """What a server also says while it takes over the virtual address. Nothing was written then."""
 NAMED_CONFLICTS = 20
@@ -23,6 +26,20 @@ NAMED_CONFLICTS = 20
 
 class StateUnknown(Unreachable):
     """The answer to an update was lost, and so were the answers to the questions whether it was made."""
+
+
+def patiently(act: Callable[[], T], retry_for: float, clock: Clock) -> T:
+    """Do what only reads, again until ``retry_for`` seconds have passed where the server is absent for a moment."""
+    deadline = clock.monotonic() + retry_for
+    for pause in intervals(0.05, 1.0):
+        try:
+            return act()
+        except (TimedOut, Unreachable, *TRANSIENT):
+            left = deadline - clock.monotonic()
+            if left <= 0:
+                raise
+            clock.sleep(min(pause, left))
+    raise RuntimeError("unreachable: the pauses never end")
 
 
 def bring_about(client: Client, batches: Sequence[Batch], retry_for: float, clock: Clock) -> None:
@@ -121,7 +138,8 @@ def strangers(changes: Iterable[Change], sets: Sets) -> list[Change]:
     return [
         change
         for change in changes
-        if not same(sets.get(change[:2]), change.before) and not same(sets.get(change[:2]), change.after)
+        if not same(sets.get(change[:2]), change.before)
+        and not same(sets.get(change[:2]), change.after)
     ]
 
 

@@ -89,7 +89,10 @@ def _is_glue(name: bytes, zone: bytes, cuts: set[bytes]) -> bool:
 
 
 def _check_cnames(
-    state: ZoneState, wanted: Sequence[WantedSet], changes: Iterable[Change], problems: list[Problem]
+    state: ZoneState,
+    wanted: Sequence[WantedSet],
+    changes: Iterable[Change],
+    problems: list[Problem],
 ) -> None:
     """Find CNAMEs that would stand beside other data. A server ignores such an update without a word."""
     if not any(kind == rdata.CNAME for _name, kind in state.sets) and not any(
@@ -133,7 +136,9 @@ def lowered(changes: Iterable[Change], ttl: int) -> list[Change]:
 # --- addresses back to names
 
 
-def pointed(wanted: Sequence[WantedSet], sets: Sets) -> tuple[dict[bytes, dict[bytes, int]], dict[bytes, set[bytes]]]:
+def pointed(
+    wanted: Sequence[WantedSet], sets: Sets
+) -> tuple[dict[bytes, dict[bytes, int]], dict[bytes, set[bytes]]]:
     """Say which PTR records shall be, and which shall not.
 
     :returns: for each reverse name the names that it points to with their TTL; and for each reverse name the names that
@@ -156,7 +161,9 @@ def pointed(wanted: Sequence[WantedSet], sets: Sets) -> tuple[dict[bytes, dict[b
 
 
 def plan_pointers(
-    state: ZoneState, present: Mapping[bytes, Mapping[bytes, int]], stale: Mapping[bytes, set[bytes]]
+    state: ZoneState,
+    present: Mapping[bytes, Mapping[bytes, int]],
+    stale: Mapping[bytes, set[bytes]],
 ) -> list[Change]:
     """Plan the PTR records of one reverse zone.
 

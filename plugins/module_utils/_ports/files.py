@@ -47,7 +47,9 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not stat.S_ISREG(found.st_mode):
-            raise FileProblem(f"{path} is not a regular file", hint="Name the file itself, not a link to it")
+            raise FileProblem(
+                f"{path} is not a regular file", hint="Name the file itself, not a link to it"
+            )
         return FileFacts(
             found.st_uid,
             found.st_gid,
@@ -73,11 +75,23 @@ class Files:
         :raises FileProblem: where one does not exist.
         """
         try:
-            uid = -1 if owner is None else int(owner) if owner.isdigit() else pwd.getpwnam(owner).pw_uid
+            uid = (
+                -1
+                if owner is None
+                else int(owner)
+                if owner.isdigit()
+                else pwd.getpwnam(owner).pw_uid
+            )
         except KeyError:
             raise FileProblem(f"there is no user {owner!r} on this machine") from None
         try:
-            gid = -1 if group is None else int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+            gid = (
+                -1
+                if group is None
+                else int(group)
+                if group.isdigit()
+                else grp.getgrnam(group).gr_gid
+            )
         except KeyError:
             raise FileProblem(f"there is no group {group!r} on this machine") from None
         return uid, gid

@@ -1,0 +1,153 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``dns_zone_info`` tells: serial, role and lag of every zone on every server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .._core.errors import DebvisorError, InvalidInput, Problem, TimedOut, Unreachable
+from .._core.waiting import Clock
+from . import epoch, names, rdata, serials, wire
+from .client import Client, Transport
+from .places import Place, read_place
+from .tsig import parse as parse_key
+
+HOSTNAME = names.parse("hostname.bind.")
+WRITER, FOLLOWER, AUTHORITATIVE, OTHER, SILENT = (
+    "writer",
+    "follower",
+    "authoritative",
+    "not_authoritative",
+    "unreachable",
+)
+
+
+class ZoneInfo:
+    """Asks every server for every zone."""
+
+    def __init__(
+        self,
+        reach: Callable[[str, int, float], Transport],
+        read_file: Callable[[str], bytes],
+        clock: Clock,
+    ) -> None:
+        self._reach = reach
+        self._read_file = read_file
+        self._clock = clock
+
+    def look(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a list of zones with their servers.
+
+        :raises InvalidInput: with every problem of the options.
+        """
+        problems: list[Problem] = []
+        zones = [_zone(number, text, problems) for number, text in enumerate(params["zones"])]
+        places = [Place(params["server"], params["port"])]
+        for number, text in enumerate(params["servers"]):
+            place = read_place(f"servers[{number}]", text, params["port"], problems)
+            if place not in places:
+                places.append(place)
+        if problems:
+            raise InvalidInput(problems)
+        key_file = params["key_file"]
+
+        def key() -> Any:
+            return parse_key(self._read_file(key_file), key_file) if key_file else None
+
+        found: dict[bytes, list[dict[str, Any]]] = {zone: [] for zone in zones}
+        for number, place in enumerate(places):
+            transport = self._reach(place.address, place.port, params["timeout"])
+            # The key is the writer's; the other addresses need not know it.
+            client = Client(transport, key if number == 0 else lambda: None, self._clock)
+            silent: DebvisorError | None = None
+            identity: str | None = None
+            for zone in zones:
+                if silent is None:
+                    entry, silent = _ask(client, zone)
+                    if entry["role"] == AUTHORITATIVE and identity is None:
+                        identity = _hostname(client)
+                else:
+                    entry = _entry(SILENT, silent.what)
+                found[zone].append({"server": str(client), "node": identity or "", **entry})
+            client.close()
+        return {"zones": [_summary(zone, entries) for zone, entries in found.items()]}
+
+
+def _zone(number: int, text: str, problems: list[Problem]) -> bytes:
+    try:
+        return names.parse(text.removesuffix(".") + ".")
+    except names.NameProblem as cause:
+        problems.append(Problem(f"zones[{number}]", f"{rdata.shortened(text)} {cause}"))
+        return names.ROOT
+
+
+def _entry(
+    role: str, problem: str = "", serial: int | None = None, history: Any = ()
+) -> dict[str, Any]:
+    return {"role": role, "serial": serial, "problem": problem, "history": history}
+
+
+def _ask(client: Client, zone: bytes) -> tuple[dict[str, Any], DebvisorError | None]:
+    """Return what the server says of the zone, and the error where asking it further is of no use."""
+    try:
+        soa = client.soa(zone)
+        history = _history(client, zone)
+    except (TimedOut, Unreachable) as silence:
+        return _entry(SILENT, silence.what), silence
+    except DebvisorError as denial:
+        return _entry(OTHER, denial.what), None
+    return _entry(AUTHORITATIVE, "", soa.serial, history), None
+
+
+def _history(client: Client, zone: bytes) -> frozenset[epoch.Epoch]:
+    owner = names.parse("_writer", zone)
+    answer = client.ask(owner, rdata.TXT)
+    texts = [
+        rdata.render(rdata.TXT, record.data)
+        for record in answer.answers
+        if record.kind == rdata.TXT
+    ]
+    return epoch.parse(texts)
+
+
+def _hostname(client: Client) -> str:
+    """Ask a server for the name of its machine; "" where it keeps it to itself."""
+    try:
+        answer = client.ask(HOSTNAME, rdata.TXT, klass=wire.CHAOS)
+        return next(
+            (rdata.render(rdata.TXT, found.data).strip('"') for found in answer.answers), ""
+        )
+    except (DebvisorError, rdata.DataProblem):
+        return ""
+
+
+def _summary(zone: bytes, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Compare the servers of one zone. The newest serial is the measure; the youngest epoch names the writer."""
+    newest: int | None = None
+    history: set[epoch.Epoch] = set()
+    for entry in entries:
+        history |= entry["history"] or set()
+        serial = entry["serial"]
+        if serial is not None and (newest is None or serials.ahead(serial, newest) > 0):
+            newest = serial
+    latest = epoch.latest(history)
+    servers = []
+    for entry in entries:
+        shown = {key: value for key, value in entry.items() if key != "history"}
+        serial = entry["serial"]
+        shown["lag"] = None if serial is None or newest is None else serials.ahead(newest, serial)
+        if shown["role"] == AUTHORITATIVE and latest and shown["node"]:
+            node = shown["node"].partition(".")[0]
+            shown["role"] = WRITER if node == latest.node.partition(".")[0] else FOLLOWER
+        servers.append(shown)
+    return {
+        "zone": names.render(zone),
+        "serial": newest,
+        "writer": latest.node if latest else None,
+        "epoch": latest.number if latest else None,
+        "in_sync": all(shown["lag"] == 0 for shown in servers),
+        "servers": servers,
+    }
