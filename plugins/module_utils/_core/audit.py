@@ -36,7 +36,7 @@ def public(value: Any) -> Any:
     if kind is str or kind is int or value is None or kind is bool or kind is float:
         return value  # first, and by exact type: nearly all values are these, and there may be many
     if kind is Plain:
-        return value
+        return value.content
     if kind is dict:
         return {str(key): public(item) for key, item in value.items()}
     if kind is list:

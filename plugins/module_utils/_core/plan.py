@@ -9,7 +9,7 @@ The executor in :mod:`operation` drives it; docs/ARCHITECTURE.md tells why it ha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -32,8 +32,31 @@ class Undo(Enum):
     """Not at all. Such actions come last in a plan, and only after an opt-in that names the object."""
 
 
-class Plain(dict[str, Any]):
-    """A mapping that holds plain JSON data and no secret, by its maker's word; it is not looked through."""
+class Plain(Mapping[str, Any]):
+    """A large mapping that is made when somebody looks, and then kept.
+
+    It holds plain JSON data and no secret, by its maker's word: nobody looks through it for any.
+    """
+
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+        self._content: dict[str, Any] | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The mapping itself."""
+        if self._content is None:
+            self._content = self._make()
+        return self._content
+
+    def __getitem__(self, key: str) -> Any:
+        return self.content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.content)
+
+    def __len__(self) -> int:
+        return len(self.content)
 
 
 @dataclass(frozen=True, slots=True)
