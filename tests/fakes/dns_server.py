@@ -52,6 +52,7 @@ class FakeServer:
             for key, secret in (keys or {}).items()
         }
         self.zones: dict[dns.name.Name, dict[Key, dns.rrset.RRset]] = {}
+        self.hostname = address
         self.read_only = False
         self.may_transfer = True
         self.updates = 0
@@ -154,6 +155,10 @@ class FakeServer:
 
     def _lookup(self, request: dns.message.Message) -> dns.message.Message:
         question = request.question[0]
+        if question.rdclass == dns.rdataclass.CH:
+            reply = self._reply(request)
+            reply.answer.append(dns.rrset.from_text(question.name, 0, "CH", "TXT", self.hostname))
+            return reply
         apex = self._zone_of(question.name)
         if apex is None:
             return self._reply(request, dns.rcode.REFUSED)

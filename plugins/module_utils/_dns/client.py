@@ -220,11 +220,15 @@ class Client:
 
     # --- update
 
-    def update(self, *messages: bytes) -> list[DebvisorError | None]:
+    def update(
+        self, *messages: bytes, meanwhile: Callable[[], object] | None = None
+    ) -> list[DebvisorError | None]:
         """Send UPDATE messages over the stream, several in flight; return what became of each, None for made.
 
         Where the outcome is ``TimedOut`` or ``Unreachable``, it is not known whether that update was made. Any other
         error means that it was not.
+
+        :param meanwhile: something to do once while the server works.
         """
         outcomes: dict[int, DebvisorError | None] = {}
         waiting: dict[int, tuple[int, Exchange | None]] = {}
@@ -234,6 +238,9 @@ class Client:
             stream = self._stream()
             for number, message in enumerate(messages):
                 if len(waiting) == UPDATES_IN_FLIGHT:
+                    if meanwhile is not None:
+                        meanwhile()
+                        meanwhile = None
                     self._collect(stream, waiting, outcomes)
                 identity = (base + number) & 0xFFFF
                 request, exchange = self._signed(wire.with_identity(message, identity), key)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,13 +18,13 @@ from .client import Client, Transport
 from .looking import look, reverse_zones
 from .places import Place, read_place
 from .record_sets import LONGEST_TTL, Prune, WantedSet, parse_prune, parse_records
-from .rrset import Change, Key, RRset, as_plain, from_plain
+from .rrset import Change, Key, RRset, as_plain, packed, unpacked
 from .signing import LONGEST_SIGNATURE
 from .tsig import parse as parse_key
 from .writing import bring_about, holds_after, keys_of, patiently, same
 from .zone_plan import ZoneState
 
-READ_BACK = 200
+READ_BACK = 100
 """Changed record sets that are read back from the writer, spread evenly. It answered for all of them already."""
 
 
@@ -54,23 +55,41 @@ class Observed:
     homeless: frozenset[bytes] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+Described = tuple[str, dict[str, Any] | None, dict[str, Any] | None]
+
+
 class Payload:
     """What one action sends. ``askable``: an absent record set can be seen by asking: no wildcard answers."""
 
-    batches: tuple[packing.Batch, ...]
-    plain: list[list[Any]]
-    askable: bool
+    def __init__(self, batches: Sequence[packing.Batch], askable: bool) -> None:
+        self.batches = batches
+        self.askable = askable
+
+    @property
+    def changes(self) -> list[Change]:
+        """The changes of all batches, in their order."""
+        return [change for batch in self.batches for change in batch.changes]
 
     @property
     def sample(self) -> dict[Key, RRset | None]:
-        """Return what shall be there afterwards, as far as it can be asked for."""
+        """What shall be there afterwards, as far as it can be asked for."""
         return {
             (change.name, change.kind): change.after
-            for batch in self.batches
-            for change in batch.changes
+            for change in self.changes
             if self.askable or change.after is not None
         }
+
+    @functools.cached_property
+    def described(self) -> list[Described]:
+        """The changes for people: title, before, after. It costs as much as the rest of the plan."""
+        return [
+            (
+                change.title,
+                as_plain(change.kind, change.before),
+                as_plain(change.kind, change.after),
+            )
+            for change in self.changes
+        ]
 
 
 class RecordSets(Operation[Wanted, Observed]):
@@ -179,13 +198,18 @@ class RecordSets(Operation[Wanted, Observed]):
         actions = [_action(state, changes, wanted, problems) for state, changes in found if changes]
         if problems:
             raise InvalidInput(problems, hint="Nothing was changed. Mend the input and run again")
-        plain = [entry for action in actions for entry in action.payload.plain]
         everything = [change for _state, changes in found for change in changes]
+
+        def described() -> list[Described]:
+            return [entry for action in actions for entry in action.payload.described]
+
         return Plan(
-            before=Plain({f"{name} {kind}": old for name, kind, old, _new in plain if old}),
-            after=Plain({f"{name} {kind}": new for name, kind, _old, new in plain if new}),
+            before=Plain(
+                lambda: {title: before for title, before, _after in described() if before}
+            ),
+            after=Plain(lambda: {title: after for title, _before, after in described() if after}),
             actions=tuple(actions),
-            differences=_Differences(plain),
+            differences=_Differences(described, len(everything)),
             facts={
                 "zone": names.render(wanted.zone),
                 "added": sum(change.before is None for change in everything),
@@ -208,18 +232,25 @@ class RecordSets(Operation[Wanted, Observed]):
             "timeout": wanted.timeout,
             "retry_for": wanted.retry_for,
             "zone": action.target,
-            "changes": action.payload.plain,
+            "changes": [packed(change) for change in action.payload.changes],
         }
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
         client = self._client(wanted.writer, wanted.key_file, wanted.timeout)
-        bring_about(client, action.payload.batches, wanted.retry_for, self._clock)
+        # The result needs the changes as text; writing it while the server works costs no time.
+        bring_about(
+            client,
+            action.payload.batches,
+            wanted.retry_for,
+            self._clock,
+            meanwhile=lambda: action.payload.described,
+        )
 
     def undo(self, receipt: Receipt) -> str | None:
         place = Place(receipt["server"], receipt["port"])
         client = self._client(place, receipt["key_file"], receipt["timeout"])
         zone = names.parse(receipt["zone"])
-        changes = [_from_plain(entry) for entry in receipt["changes"]]
+        changes = [unpacked(entry) for entry in receipt["changes"]]
         retry_for = receipt["retry_for"]
         sets = patiently(lambda: look(client, zone, keys_of(changes)), retry_for, self._clock).sets
         ours = []
@@ -288,22 +319,34 @@ class RecordSets(Operation[Wanted, Observed]):
 class _Differences(Sequence[Difference]):
     """The diff, one entry a record set, made only where somebody looks at it."""
 
-    def __init__(self, plain: list[list[Any]]) -> None:
-        self._plain = plain
+    def __init__(self, described: Callable[[], list[Described]], count: int) -> None:
+        self._described = described
+        self._count = count
 
     def __len__(self) -> int:
-        return len(self._plain)
+        return self._count
 
     def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return _Differences(self._plain[place])
-        name, kind, before, after = self._plain[place]
-        return Difference(f"{name} {kind}", _lines(before), _lines(after))
+        found = self._described()[place]
+        return (
+            [_difference(*entry) for entry in found]
+            if isinstance(place, slice)
+            else _difference(*found)
+        )
+
+    def __iter__(self) -> Iterator[Difference]:
+        return iter([_difference(*entry) for entry in self._described()])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Differences) and self._plain == other._plain
+        return isinstance(other, _Differences) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _difference(
+    title: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> Difference:
+    return Difference(title, _lines(before), _lines(after))
 
 
 def _check_range(
@@ -358,24 +401,14 @@ def _action(
     starred = any(name.startswith(b"\x01*") for name, _kind in state.sets) or any(
         change.name.startswith(b"\x01*") for change in changes
     )
-    plain = [
-        [names.render(name), rdata.type_text(kind), as_plain(kind, before), as_plain(kind, after)]
-        for name, kind, before, after in changes
-    ]
     one = len(batches) == 1
     return Action(
         "update",
         names.render(state.name),
         f"{len(changes)} record sets in {len(batches)} message{'' if one else 's'}",
         Undo.COMPENSABLE,
-        Payload(tuple(batches), plain, askable=not starred),
+        Payload(batches, askable=not starred),
     )
-
-
-def _from_plain(entry: Sequence[Any]) -> Change:
-    name, kind_text, before, after = entry
-    kind = rdata.TYPES[kind_text]
-    return Change(names.parse(name), kind, from_plain(kind, before), from_plain(kind, after))
 
 
 def _lines(plain: Mapping[str, Any] | None) -> str:

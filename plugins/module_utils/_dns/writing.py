@@ -42,19 +42,27 @@ def patiently(act: Callable[[], T], retry_for: float, clock: Clock) -> T:
     raise RuntimeError("unreachable: the pauses never end")
 
 
-def bring_about(client: Client, batches: Sequence[Batch], retry_for: float, clock: Clock) -> None:
+def bring_about(
+    client: Client,
+    batches: Sequence[Batch],
+    retry_for: float,
+    clock: Clock,
+    meanwhile: Callable[[], object] | None = None,
+) -> None:
     """Make all changes of all batches.
 
     A lost answer means that nobody knows: then the record sets are read. Where they are as wanted, the update was made;
     where they are as before, it is sent again until ``retry_for`` seconds have passed.
 
+    :param meanwhile: something to do once while the server works.
     :raises Conflict: naming the record sets that somebody else changed meanwhile.
     :raises DebvisorError: the last one met, where time ran out.
     """
     deadline = clock.monotonic() + retry_for
     open_batches = list(batches)
     for pause in intervals(0.05, 1.0):
-        outcomes = client.update(*[batch.message for batch in open_batches])
+        outcomes = client.update(*[batch.message for batch in open_batches], meanwhile=meanwhile)
+        meanwhile = None
         again: list[tuple[Batch, DebvisorError]] = []
         for batch, outcome in zip(open_batches, outcomes, strict=True):
             if outcome is None:
