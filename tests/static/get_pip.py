@@ -11,6 +11,7 @@ own process tree, so it needs nothing but the standard library.
 from __future__ import annotations
 
 import ensurepip
+import os
 import subprocess
 import sys
 
@@ -20,9 +21,10 @@ NOT_FOR_PIP = frozenset({"--no-setuptools", "--no-wheel"})
 
 def main(arguments: list[str]) -> int:
     """Install pip, then what was asked for."""
+    configured = dict(os.environ)  # ensurepip takes pip's configuration out of the environment
     ensurepip.bootstrap(default_pip=True)
     wanted = [argument for argument in arguments if argument not in NOT_FOR_PIP]
-    return subprocess.call([sys.executable, "-m", "pip", "install", *wanted])
+    return subprocess.call([sys.executable, "-m", "pip", "install", *wanted], env=configured)
 
 
 if __name__ == "__main__":
