@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import sys
 import textwrap
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tests.static.checks import CHECKS, Check
 from tests.static.project import CannotCheck, Finding, Project
@@ -31,9 +33,24 @@ def main(arguments: Sequence[str], checks: Mapping[str, Check] | None = None) ->
         return 0
     project = Project()
     chosen = [name for name in checks if name in options.check or not options.check]
-    passed = sum(report(name, checks[name], project) for name in chosen)
+    with alone(project):
+        passed = sum(report(name, checks[name], project) for name in chosen)
     print(f"{passed} passed, {len(chosen) - passed} failed")
     return 0 if chosen and passed == len(chosen) else 1
+
+
+@contextlib.contextmanager
+def alone(project: Project) -> Iterator[None]:
+    """Let one run at a time use the copies below ``build/``; another one waits."""
+    path = project.build("static.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another run is at work; waiting for it to end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def report(name: str, check: Check, project: Project) -> bool:
