@@ -77,11 +77,18 @@ class Row:
         }
 
 
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What the figures were measured on. Figures of different machines do not compare."""
 
-    processor: str = field(default_factory=lambda: _processor())
+    processor: str = field(default_factory=_processor)
     cores: int = field(default_factory=lambda: os.cpu_count() or 0)
     memory_gib: float = field(
         default_factory=lambda: round(
@@ -90,13 +97,6 @@ class Machine:
     )
     kernel: str = field(default_factory=platform.release)
     python: str = field(default_factory=platform.python_version)
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def write(capability: str, rows: Sequence[Row]) -> Path:

@@ -96,7 +96,7 @@ def _ensure_key(path: Path, comment: str) -> None:
 def _known_hosts_text(lab: Lab) -> str:
     lines = []
     for node in lab.nodes:
-        kind, key, *_ = public_key(host_key(lab, node)).split()
+        kind, key = public_key(host_key(lab, node)).split()[:2]
         # The virtual addresses may be held by any node.
         names = [node.name, node.fqdn, node.address4, node.address6, lab.vip4, lab.vip6]
         lines.append(f"{','.join(str(name) for name in names)} {kind} {key}\n")

@@ -35,18 +35,18 @@ def soa_serial(server: str, zone: str, timeout: float = 1.0) -> int | None:
 
 
 def _serial_in(answer: bytes, query_id: int) -> int | None:
-    seen_id, _flags, questions, answers, _, _ = struct.unpack_from("!6H", answer)
+    seen_id, _flags, questions, answers = struct.unpack_from("!4H", answer)
     if seen_id != query_id:
         return None
     position = HEADER_BYTES
-    for _ in range(questions):
+    for dummy in range(questions):
         position = _after_name(answer, position) + 4
-    for _ in range(answers):
+    for dummy in range(answers):
         position = _after_name(answer, position)
         kind, _class, _ttl, length = struct.unpack_from("!HHIH", answer, position)
         position += 10 + length
         if kind == TYPE_SOA:
-            serial, *_ = SOA_NUMBERS.unpack_from(answer, position - SOA_NUMBERS.size)
+            serial = SOA_NUMBERS.unpack_from(answer, position - SOA_NUMBERS.size)[0]
             return int(serial)
     return None
 

@@ -112,7 +112,7 @@ def partitions(lab: Lab) -> set[Pair]:
         stored = json.loads(_partitions_file(lab).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return set()
-    return {(first, second) for first, second in stored}
+    return {tuple(pair) for pair in stored}
 
 
 def cut(host: Host, lab: Lab, node: Node, peers: Iterable[Node], pids: dict[str, int]) -> None:
