@@ -39,9 +39,9 @@ def _serial_in(answer: bytes, query_id: int) -> int | None:
     if seen_id != query_id:
         return None
     position = HEADER_BYTES
-    for dummy in range(questions):
+    for _dummy in range(questions):
         position = _after_name(answer, position) + 4
-    for dummy in range(answers):
+    for _dummy in range(answers):
         position = _after_name(answer, position)
         kind, _class, _ttl, length = struct.unpack_from("!HHIH", answer, position)
         position += 10 + length

@@ -100,7 +100,7 @@ def remove(host: Host, node: Node) -> bool:
     if _inspect(host, node) is None:
         return False
     removing = ["rm", "--force", "--time=0", "--volumes", node.container]
-    for dummy in range(
+    for _dummy in range(
         REMOVAL_ATTEMPTS
     ):  # podman may first have to notice that the processes are dead
         removed = host.podman(*removing, check=False)
