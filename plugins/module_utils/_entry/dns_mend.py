@@ -27,8 +27,6 @@ from .._ports.bind import Bind
 from .._ports.dns_writer import Exact, Server, Signer, canonical
 from .dns_settings import Settings
 
-KEPT_REPORTS = 20
-
 
 def keep(bind: Bind, config: Settings) -> None:
     """Copy every zone and its journal, before the server becomes a follower and may overwrite them."""
