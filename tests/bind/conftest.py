@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -57,16 +58,16 @@ logging {{ category default {{ null; }}; category update {{ null; }}; category u
 
 
 def program(name: str) -> str:
-    found = shutil.which(name, path=PROGRAM_FOLDERS)
+    found = shutil.which(name, path=f"{os.environ['PATH']}:{PROGRAM_FOLDERS}")
     if not found:
-        needs = "these tests need Debian's bind9, bind9-utils and bind9-dnsutils"
+        needs = "`make test-unit` provides Debian's named, bind9-utils and bind9-dnsutils"
         pytest.fail(f"{name} is missing: {needs}", pytrace=False)
     return found
 
 
 def free_port() -> int:
     """Return a port that is free over UDP and TCP."""
-    for _ in range(50):
+    for _attempt in range(50):
         with socket.socket() as first:
             first.bind((ADDRESS, 0))
             port: int = first.getsockname()[1]

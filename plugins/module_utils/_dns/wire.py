@@ -112,7 +112,7 @@ def _read(wire: bytes) -> Message:
     cache: dict[int, bytes] = {}
     position = HEADER.size
     questions = []
-    for _ in range(counts[0]):
+    for _number in range(counts[0]):
         name, position = read_name(wire, position, cache)
         kind, klass = struct.unpack_from("!HH", wire, position)
         position += 4
@@ -147,7 +147,7 @@ def _read_records(
     known = cache.get
     embedded = _EMBEDDED
     end = len(wire)
-    for _ in range(count):
+    for _number in range(count):
         first = wire[position]
         name = known((first & 63) << 8 | wire[position + 1]) if first >= 192 else None
         if name is None:
@@ -186,7 +186,7 @@ def _read_embedded(
     before, count = _EMBEDDED[kind]
     data = wire[position : position + before]
     position += before
-    for _ in range(count):
+    for _number in range(count):
         name, position = read_name(wire, position, cache)
         data += name
     if position > after or (kind != rdata.SOA and position != after):

@@ -200,7 +200,7 @@ _V6 = b"\x03ip6\x04arpa\0"
 
 def neighbourhood(name: bytes) -> bytes:
     """Return the name under which reverse names share a zone in practice: a /24, or a /64."""
-    for _ in range(16 if name.endswith(_V6) else 1):
+    for _number in range(16 if name.endswith(_V6) else 1):
         name = names.parent(name)
     return name
 

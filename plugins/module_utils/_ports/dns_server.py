@@ -40,7 +40,7 @@ class DnsServer:
         """
         budget = self.timeout if timeout is None else timeout
         last: TimedOut | None = None
-        for _ in range(TRIES):
+        for _attempt in range(TRIES):
             try:
                 return self._datagram(message, budget / TRIES)
             except TimedOut as late:

@@ -53,7 +53,7 @@ def test_the_fast_way_agrees_with_the_thorough_one(text: str) -> None:
     "text", ["example.org", "www.example.org", "org", "a.org", "x.example.org."]
 )
 def test_the_fast_way_knows_the_zone_itself(text: str) -> None:
-    for _ in range(2):  # the second time from what was kept
+    for _attempt in range(2):  # the second time from what was kept
         assert names.parse_below(text, ZONE) in (None, names.parse(text, ZONE))
 
 

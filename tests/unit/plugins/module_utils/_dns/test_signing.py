@@ -46,7 +46,7 @@ def test_both_sides_agree(algorithm: str) -> None:
 def test_a_transfer_of_many_messages_is_one_chain() -> None:
     exchange, answer = answered()
     context = None
-    for _ in range(4):
+    for _attempt in range(4):
         data = answer.to_wire(multi=True, tsig_ctx=context)
         context = answer.tsig_ctx
         exchange.check(wire.read(data), int(time.time()), "s")

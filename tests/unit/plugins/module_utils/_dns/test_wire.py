@@ -90,7 +90,7 @@ def test_a_damaged_message_is_read_or_malformed(wanted: list, data: st.DataObjec
     for owner, kind, ttl, items in wanted:
         message.answer.append(dns.rrset.from_text(f"{owner}.example.org.", ttl, "IN", kind, *items))
     damaged = bytearray(message.to_wire(max_size=65535))
-    for _ in range(data.draw(st.integers(1, 4))):
+    for _attempt in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(wire.Malformed):
         wire.read(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
