@@ -15,10 +15,11 @@ LOCK := requirements/control-node.txt
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # What the lab and the tests need on this machine, as Debian packages.
-PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap openssh-client python3-venv rsync
+PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap openssh-client python3-venv rsync git \
+  bind9-dnsutils bind9-utils
 
 # Programs of the virtual environment, and its collections, for everything that is run from here.
-export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
+export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin
 
 .PHONY: help
 help: ## show this list
@@ -38,6 +39,16 @@ deps: ## install the Debian packages that this machine lacks for the lab and the
 	echo "deps     installing$$missing"; \
 	$(SUDO) apt-get update -qq; \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
+
+# The tests want BIND's server program, and nobody wants its service on this machine: unpack it, do not install it.
+NAMED := build/bind/usr/sbin/named
+$(NAMED):
+	@echo "named    unpacking Debian's bind9 to build/bind; it is not installed"
+	@mkdir -p build/bind/download
+	@chmod 0777 build/bind/download
+	@cd build/bind/download && rm -f *.deb && apt-get download -qq bind9
+	@dpkg-deb --extract build/bind/download/bind9_*.deb build/bind
+	@touch $@
 
 .PHONY: venv
 venv: $(VENV)/.complete ## make the virtual environment in .venv; made anew when the lock changes
@@ -86,20 +97,24 @@ lab-down: ## remove the lab
 test: test-unit test-static test-node ## run every test that CI runs
 
 .PHONY: test-unit
-test-unit: venv collection ## pure logic and architecture, under a minute
-	@$(BIN)/python -m pytest tests/unit tests/architecture
+test-unit: deps venv collection $(NAMED) ## pure logic and architecture; DNS clients against a real named on loopback
+	@$(BIN)/python -m pytest tests/unit tests/architecture tests/bind
 
 .PHONY: test-static
 test-static: venv collection ## linters, sanity tests, documentation, rendered files
 	@$(BIN)/python -m tests.static
 
 .PHONY: test-node
-test-node: deps venv collection ## Molecule scenarios on the lab's nodes
+test-node: deps venv collection ## Molecule scenarios on three nodes of their own
 	@$(BIN)/molecule test --all
 
 .PHONY: bench
-bench: deps venv collection ## measure us and our peers in turn; results in build/bench
+bench: lab ## measure us and our peers in turn, on the lab; results in build/bench
 	@$(BIN)/python -m tests.bench
+
+.PHONY: bench-dns
+bench-dns: lab ## the same, for DNS alone
+	@$(BIN)/python -m tests.bench dns
 
 ##- Release
 
