@@ -19,9 +19,8 @@ from tests.failover.client import Client, Key
 from tests.failover.cluster import PRIMARIES, SECONDARY, Cluster, eventually
 from tests.lab.layout import BUILD
 
-QUERIES_BACK = 1.0
-UPDATES_BACK = 2.0
-"""Seconds within which a client is served again."""
+WATCHED = 6.0
+"""Seconds that a client goes on after a strike. It must be served again by then; how soon, `make bench-dns` tells."""
 
 
 def prefix() -> str:
@@ -51,26 +50,26 @@ def assert_all_there(cluster: Cluster, client: Client) -> None:
         )
 
 
-def note(what: str, client: Client, since: float) -> tuple[float, float]:
-    """Write the outages down for people, and return them."""
+def note(what: str, client: Client, since: float) -> None:
+    """Write the outages down for people."""
     queries, updates = client.queries.longest_gap(since), client.updates.longest_gap(since)
     path = BUILD / "failover.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     known.setdefault(what, []).append({"queries": round(queries, 3), "updates": round(updates, 3)})
     path.write_text(json.dumps(known, indent=1) + "\n")
-    return queries, updates
 
 
 def outage(cluster: Cluster, what: str, strike: Callable[[str], object]) -> tuple[Client, str]:
-    """Strike the holder while a client works; hold the outages to their limits."""
+    """Strike the holder while a client works; the client must be served again before it ends."""
     holder = cluster.holder()
     with watched(cluster) as client:
         began = time.monotonic()
         strike(holder)
-        time.sleep(6.0)
-    queries, updates = note(what, client, began)
-    assert queries < QUERIES_BACK, f"{queries:.2f} s without answers"
-    assert updates < UPDATES_BACK, f"{updates:.2f} s without updates"
+        time.sleep(WATCHED)
+        ended = time.monotonic()
+    note(what, client, began)
+    for kind, track in (("answers", client.queries), ("accepted updates", client.updates)):
+        assert max(track.done.values()) > ended - 1.0, f"{what}: no {kind} after {WATCHED:g} s"
     return client, holder
 
 
@@ -144,10 +143,29 @@ def test_holder_cut_off_from_its_peers(cluster: Cluster) -> None:
 
 def test_both_sides_changed_the_same_name(cluster: Cluster) -> None:
     """What both changed is left to a person; what is served stays as it is."""
+    for _attempt in range(5):
+        name, holder, known, accepted = change_on_both_sides(cluster)
+        assert cluster.addresses(name) == {"192.0.2.2"}
+        if accepted:
+            break
+    else:
+        pytest.fail("the holder noticed each cut before the update came: nothing was ever merged")
+    new = [told for path, told in cluster.reports(holder).items() if path not in known]
+    conflicts = [conflict for told in new for conflict in told["conflicts"]]
+    assert [(c["name"], c["ours"], c["theirs"]) for c in conflicts] == [
+        (f"{name}.", ["192.0.2.1"], ["192.0.2.2"])
+    ]
+
+
+def change_on_both_sides(cluster: Cluster) -> tuple[str, str, set[str], bool]:
+    """Give a name one address on the cut-off holder and another on its successor, then mend the cut.
+
+    Return the name, the holder, its reports from before, and whether it took the update before it stopped writing.
+    """
     holder = cluster.holder()
     key = cluster.key("node")
     name = f"{prefix()}both.{cluster.zone}"
-    known = cluster.reports(holder)
+    known = set(cluster.reports(holder))
     cluster.cut(holder, [cluster.other(holder), SECONDARY])
     accepted = cluster.update(cluster.vip, key, name, "192.0.2.1") == "NOERROR"
     eventually("the other primary writes", lambda: cluster.writers() == [cluster.other(holder)])
@@ -156,14 +174,7 @@ def test_both_sides_changed_the_same_name(cluster: Cluster) -> None:
         lambda: cluster.update(cluster.vip, key, name, "192.0.2.2", replace=True) == "NOERROR",
     )
     cluster.whole()
-    assert cluster.addresses(name) == {"192.0.2.2"}
-    if not accepted:
-        pytest.skip("the holder noticed the cut before the update came: there was nothing to merge")
-    new = [told for path, told in cluster.reports(holder).items() if path not in known]
-    conflicts = [conflict for told in new for conflict in told["conflicts"]]
-    assert [(c["name"], c["ours"], c["theirs"]) for c in conflicts] == [
-        (f"{name}.", ["192.0.2.1"], ["192.0.2.2"])
-    ]
+    return name, holder, known, accepted
 
 
 def test_both_primaries_started_cold_together(cluster: Cluster) -> None:

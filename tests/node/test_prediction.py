@@ -14,7 +14,10 @@ import pytest
 
 from tests.node.control_node import ControlNode, PlaybookRun
 
-CHANGE = {"debvisor_dns_ttl": 240}
+CHANGE = {
+    "debvisor_dns_ttl": 240,
+    "debvisor_dns_allow_query": ["10.0.0.0/8", "fd00::/8", "localhost"],
+}
 """A change that touches rendered configuration and registered records, on every node."""
 
 
