@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from tests.lab.layout import Lab, Node
@@ -128,6 +129,8 @@ def _overlay_text(lab: Lab) -> str:
         "debvisor_network6": str(lab.subnet6),
         "debvisor_gateway": str(lab.gateway4),
         "debvisor_gateway6": str(lab.gateway6),
+        "debvisor_reverse_zone": _reverse_zone(lab.subnet4),
+        "debvisor_reverse_zone6": _reverse_zone(lab.subnet6),
         "ansible_ssh_private_key_file": str(client_key(lab)),
         "ansible_ssh_common_args": (
             f"-o 'UserKnownHostsFile=\"{known_hosts(lab)}\"' -o GlobalKnownHostsFile=/dev/null"
@@ -144,6 +147,13 @@ def _overlay_text(lab: Lab) -> str:
         for node in lab.nodes
     }
     return json.dumps({"debvisor": {"hosts": hosts}}, indent=2) + "\n"
+
+
+def _reverse_zone(subnet: IPv4Network | IPv6Network) -> str:
+    """Return the reverse zone of a subnet whose prefix ends between two labels."""
+    bits_of_a_label = 8 if subnet.version == 4 else 4
+    labels = subnet.network_address.reverse_pointer.split(".")
+    return ".".join(labels[(subnet.max_prefixlen - subnet.prefixlen) // bits_of_a_label :])
 
 
 def _quoted(word: str) -> str:
