@@ -20,7 +20,7 @@ description:
   - Changes go in as few messages as fit in 64 KiB, over one TCP connection. One message is made as a whole or not at
     all; several are not one. Where one fails, those that were made are taken back by further updates. Others may see
     the state between. All changes at one name are in one message.
-  - After the updates the changed record sets are read back from the server (100 of them, evenly spread, where there are
+  - After the updates the changed record sets are read back from the server (50 of them, evenly spread, where there are
     more). Every server in O(servers) must reach the new serial and serve the new data of these record sets. Where that
     fails in O(wait_timeout), the old data are put back.
   - It needs nothing beside Python's standard library, except for O(validate_dnssec).

@@ -163,7 +163,8 @@ def _carry_out(
             transaction.applied()
             outcome.done.append(action.public())
         outcome.facts.update(operation.verify(plan, wanted))
-        transaction.commit()
+        if type(operation).commit is not Operation.commit:
+            transaction.commit()  # where nothing is to be forgotten, removing the journal is the commit
     except BaseException as failure:
         begun = bool(transaction.steps)
         outcome.rollback_errors = _take_back(operation, transaction, outcome)

@@ -58,8 +58,9 @@ def pack(zone: bytes, changes: Sequence[Change], reserve: int = 0) -> list[Batch
             body = b"".join([head, section, *prerequisites, *updates])
             batches.append(Batch(zone, tuple(mine), body))
 
+    write = _write
     for group in _by_name(changes):
-        needs, does, needed, done = _write(group, zone)
+        needs, does, needed, done = write(group, zone)
         size = len(needs) + len(does)
         if size > room:
             raise TooLarge(group[0], size, room)

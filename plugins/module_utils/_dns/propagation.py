@@ -17,7 +17,7 @@ from .looking import sets_of
 from .rrset import Key, RRset
 from .writing import same
 
-SAMPLE = 100
+SAMPLE = 50
 """Changed record sets that are read from each server, spread evenly. The serial vouches for the rest."""
 LONGEST_ASK = 2.0
 

@@ -86,7 +86,8 @@ def shortened(text: str) -> str:
 _OCTETS = {str(number): number for number in range(256)}
 
 
-def _parse_a(text: str, zone: bytes) -> bytes:
+def parse_a(text: str, zone: bytes) -> bytes:
+    """Turn an IPv4 address into record data."""
     try:
         one, two, three, four = text.split(".")
         return bytes((_OCTETS[one], _OCTETS[two], _OCTETS[three], _OCTETS[four]))
@@ -94,7 +95,8 @@ def _parse_a(text: str, zone: bytes) -> bytes:
         raise DataProblem(f"{shortened(text)} is not an IPv4 address") from None
 
 
-def _parse_aaaa(text: str, zone: bytes) -> bytes:
+def parse_aaaa(text: str, zone: bytes) -> bytes:
+    """Turn an IPv6 address into record data."""
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
@@ -363,8 +365,8 @@ def _render_tlsa(data: bytes) -> str:
 
 
 _PARSERS: dict[int, Callable[[str, bytes], bytes]] = {
-    A: _parse_a,
-    AAAA: _parse_aaaa,
+    A: parse_a,
+    AAAA: parse_aaaa,
     CAA: _parse_caa,
     CNAME: _parse_target,
     MX: _parse_mx,

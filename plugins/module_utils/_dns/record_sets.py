@@ -93,10 +93,10 @@ def _quick(
 ) -> WantedSet | None:
     """Read what nearly all entries of a bulk call are: one good address. None sends it to the thorough reader."""
     try:
-        kind = _ADDRESS_TYPES[record["type"]]
+        kind, parse = _ADDRESS_TYPES[record["type"]]
         name = names.parse_below(record["name"], zone)
         [value] = record["value"]
-        data = rdata.parse(kind, value, zone)
+        data = parse(value, zone)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     get = record.get
@@ -118,7 +118,7 @@ def _quick(
     return WantedSet(name, kind, ttl, frozenset((data,)), Aim.EXACTLY, ptr, position)
 
 
-_ADDRESS_TYPES = {"A": rdata.A, "AAAA": rdata.AAAA}
+_ADDRESS_TYPES = {"A": (rdata.A, rdata.parse_a), "AAAA": (rdata.AAAA, rdata.parse_aaaa)}
 _KEEPING = (Aim.EXACTLY, Aim.AT_LEAST)
 
 

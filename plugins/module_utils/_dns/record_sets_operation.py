@@ -24,7 +24,7 @@ from .tsig import parse as parse_key
 from .writing import bring_about, holds_after, keys_of, patiently, same
 from .zone_plan import ZoneState
 
-READ_BACK = 100
+READ_BACK = 50
 """Changed record sets that are read back from the writer, spread evenly. It answered for all of them already."""
 
 
@@ -84,11 +84,12 @@ class Payload:
         """The changes for people: title, before, after. It costs as much as the rest of the plan."""
         return [
             (
-                change.title,
-                as_plain(change.kind, change.before),
-                as_plain(change.kind, change.after),
+                f"{names.render(name)} {rdata.type_text(kind)}",
+                before and as_plain(kind, before),
+                after and as_plain(kind, after),
             )
-            for change in self.changes
+            for batch in self.batches
+            for name, kind, before, after in batch.changes
         ]
 
 

@@ -42,17 +42,15 @@ class Change(NamedTuple):
         return Change(self.name, self.kind, self.after, self.before)
 
 
-def values(kind: int, rrset: RRset) -> list[str]:
-    """Return the data as text, in a fixed order."""
-    if len(rrset.data) == 1:
-        [data] = rrset.data
-        return [rdata.render(kind, data)]
-    return sorted(rdata.render(kind, data) for data in rrset.data)
-
-
 def as_plain(kind: int, rrset: RRset | None) -> dict[str, Any] | None:
     """Return a record set as plain data, for results."""
-    return None if rrset is None else {"ttl": rrset.ttl, "value": values(kind, rrset)}
+    if rrset is None:
+        return None
+    ttl, held = rrset
+    if len(held) == 1:
+        [data] = held
+        return {"ttl": ttl, "value": [rdata.render(kind, data)]}
+    return {"ttl": ttl, "value": sorted([rdata.render(kind, data) for data in held])}
 
 
 def packed(change: Change) -> list[Any]:
