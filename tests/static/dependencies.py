@@ -39,7 +39,7 @@ def called(text: str) -> set[str]:
     return found - OWN
 
 
-class _Tolerant(yaml.SafeLoader):
+class _Tolerant(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML comes without types
     """Takes Ansible's own tags (!vault, !unsafe) as nothing."""
 
 

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from .._core import settings
 from .._core.audit import verify
+from .console import complain, tell
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,11 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         verdict = verify(options.file)
     except OSError as cause:
-        print(f"audit-verify: {cause}", file=sys.stderr)
+        complain(f"audit-verify: {cause}")
         return 2
     for line, what in verdict.broken:
-        print(f"{options.file}:{line}: {what}", file=sys.stderr)
-    print(f"{verdict.lines} lines, head {verdict.head}")
+        complain(f"{options.file}:{line}: {what}")
+    tell(f"{verdict.lines} lines, head {verdict.head}")
     if verdict.broken:
         return 1
     return 3 if options.head and options.head != verdict.head else 0

@@ -9,12 +9,12 @@ It imports the standard library and :mod:`_ports.dns_probe` alone, so that it st
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from .._ports.dns_probe import Answer, Question, ask
+from .console import complain
 
 BUDGET = 0.5
 LOCAL = "127.0.0.1"
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
         questions = [Question(LOCAL, zone, int(config["port"])) for zone in config["zones"]]
         state_file = config["state_file"]
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as trouble:
-        print(f"dns-check: the configuration cannot be used: {trouble!r}")
+        complain(f"dns-check: the configuration cannot be used: {trouble!r}")
         return UNKNOWN
     try:
         with open(state_file, "rb") as stream:
@@ -75,5 +75,5 @@ def main(arguments: list[str]) -> int:
         behind_limit=float(timing.get("behind_limit", 60.0)),
     )
     if code:
-        print(f"dns-check: {why}", file=sys.stderr)
+        complain(f"dns-check: {why}")
     return code

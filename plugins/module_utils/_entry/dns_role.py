@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -33,6 +32,7 @@ from .._ports.bind import Bind
 from .._ports.dns_probe import Question, ask, serials
 from .._ports.dns_writer import Server, Signer, now
 from . import dns_mend
+from .console import complain, tell
 from .dns_settings import Settings, write_atomically
 
 LOCAL = "127.0.0.1"
@@ -40,7 +40,7 @@ LOCAL = "127.0.0.1"
 
 def log(message: str) -> None:
     """Say it to the journal of the unit."""
-    print(message, file=sys.stderr, flush=True)
+    complain(message)
 
 
 @dataclass
@@ -327,7 +327,7 @@ class Actor:
         server = Server(self._config.vips[0], self._config.port)
         signer = role_key(self._config)
         for zone in self._config.zones:
-            self._take_over(server, signer, zone, at_vip[zone])
+            self._take_over(server, signer, zone, fresh.own[zone], at_vip[zone])
         self.bind.point_to("writer")
         self.bind.reconfigure()
 
@@ -367,14 +367,21 @@ class Actor:
                 )
             time.sleep(0.01)
 
-    def _take_over(self, server: Server, signer: Signer, zone: str, serial: int) -> None:
+    def _take_over(
+        self, server: Server, signer: Signer, zone: str, followed: int, serial: int
+    ) -> None:
+        """Raise the serial and note the epoch.
+
+        :param followed: the serial that we had as a follower: where this epoch begins.
+        :param serial: the serial by now. BIND may have signed something since.
+        """
         timeout = self._config.update_timeout
         name = epoch.owner(zone)
         history = epoch.parse(server.texts(name, timeout))
-        mine = epoch.following(history, self._config.node, serial, now())
+        mine = epoch.following(history, self._config.node, followed, now())
         for attempt in range(3):
             try:
-                server.take_over(
+                raised = server.take_over(
                     zone,
                     signer,
                     serial=epoch.leap(serial, self._config.rank),
@@ -388,6 +395,9 @@ class Actor:
                 if attempt == 2:
                     raise
         self.epochs[zone] = mine.number
+        if raised != followed:
+            # A serial of BIND's own lies before the leap, and another server may hold other content under it.
+            self.bind.forget_journal(zone)
 
     def _demote(self) -> None:
         """Stop writing: close, keep what was written, follow. Each step is tried whatever became of the one before."""
@@ -567,7 +577,7 @@ def handover(config: Settings) -> int:
     """Ask the resident program to hand over, and wait until it did."""
     before = read_state(config)
     if not before or not before.get("vip"):
-        print("This node does not hold the VIP: there is nothing to hand over.")
+        tell("This node does not hold the VIP: there is nothing to hand over.")
         return 0
     words = [
         "/usr/bin/systemctl",
@@ -577,16 +587,16 @@ def handover(config: Settings) -> int:
         "dns-role.service",
     ]
     if os.spawnv(os.P_WAIT, words[0], words) != 0:
-        print("dns-role.service does not run here.", file=sys.stderr)
+        complain("dns-role.service does not run here.")
         return 1
     deadline = time.monotonic() + 3 * config.handover_patience
     while time.monotonic() < deadline:
         state = read_state(config)
         if state and not state["vip"] and state["role"] == "follower":
-            print("Handed over.")
+            tell("Handed over.")
             return 0
         time.sleep(0.05)
-    print("The VIP is still here: see `journalctl -u dns-role`.", file=sys.stderr)
+    complain("The VIP is still here: see `journalctl -u dns-role`.")
     return 1
 
 
@@ -603,7 +613,7 @@ def show(config: Settings, as_json: bool) -> int:
     """Print how things are. Exit 0: fine; 1: something is wrong; 3: nothing is known."""
     state = read_state(config)
     if not state:
-        print("dns-role does not run here.", file=sys.stderr)
+        complain("dns-role does not run here.")
         return 3
     age = time.monotonic() - state["heartbeat"]
     state["age"] = round(age, 2)
@@ -611,9 +621,9 @@ def show(config: Settings, as_json: bool) -> int:
         age < config.stale_after and state["healthy"] and state["quorum"] and not state["trouble"]
     )
     if as_json:
-        print(json.dumps(state, indent=1))
+        tell(json.dumps(state, indent=1))
     else:
-        print("\n".join(table(state)))
+        tell("\n".join(table(state)))
     return 0 if fine else 1
 
 
@@ -665,7 +675,7 @@ def main(arguments: list[str] | None = None) -> int:
     shown.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if options.verb == "version":
-        print(code_hash())
+        tell(code_hash())
         return 0
     try:
         config = Settings.read(options.config)
@@ -676,5 +686,5 @@ def main(arguments: list[str] | None = None) -> int:
             return show(config, options.json)
         return {"run": run, "boot": boot, "handover": handover}[options.verb](config)
     except DebvisorError as failure:
-        print(f"dns-role: {failure}", file=sys.stderr)
+        complain(f"dns-role: {failure}")
         return 1

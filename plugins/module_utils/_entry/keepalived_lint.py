@@ -10,7 +10,8 @@ Here every complaint is an error.
 from __future__ import annotations
 
 import subprocess
-import sys
+
+from .console import complain
 
 KEEPALIVED = "/usr/sbin/keepalived"
 HARMLESS = ("SECURITY VIOLATION - scripts are being executed but script_security not enabled",)
@@ -24,7 +25,7 @@ def complaints(output: str) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Check the file that the only argument names."""
     if len(arguments) != 1:
-        print("usage: keepalived-lint FILE", file=sys.stderr)
+        complain("usage: keepalived-lint FILE")
         return 2
     done = subprocess.run(
         [KEEPALIVED, "--config-test", "--use-file", arguments[0], "--log-console"],
@@ -36,5 +37,5 @@ def main(arguments: list[str]) -> int:
     )
     found = complaints(done.stdout + done.stderr)
     for line in found:
-        print(line, file=sys.stderr)
+        complain(line)
     return 1 if found or done.returncode else 0

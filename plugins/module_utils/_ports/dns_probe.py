@@ -68,7 +68,7 @@ def decode(query: bytes, answer: bytes) -> Answer | None:
 
 
 def _serial(wire: bytes, position: int, count: int) -> int | None:
-    for _ in range(count):
+    for _answer in range(count):
         position = _after_name(wire, position)
         kind, klass, _ttl, length = struct.unpack_from("!HHIH", wire, position)
         position += 10

@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a program on a node speaks: answers on standard output, everything else on standard error, at once."""
+
+from __future__ import annotations
+
+import sys
+
+
+def tell(text: str) -> None:
+    """Answer what was asked."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Say what happens or went wrong, to a person or to the unit's journal."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
