@@ -34,10 +34,18 @@ def site(control: ControlNode, log: Path, *arguments: str) -> PlaybookRun:
 
 
 def changes(run: PlaybookRun) -> dict[tuple[str, str], Any]:
-    """Return (host, task) -> diff of everything that changed, or would."""
-    return {
-        key: result.get("diff") for key, result in run.results().items() if result.get("changed")
-    }
+    """Return (host, task) -> what differs, for everything that changed, or would."""
+    return {key: texts(result) for key, result in run.results().items() if result.get("changed")}
+
+
+def texts(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return before and after of each diff in a result, a loop's included. Headers name temporary files: left out."""
+    diffs = result.get("diff") or []
+    own = [
+        (str(diff.get("before", "")), str(diff.get("after", "")))
+        for diff in (diffs if isinstance(diffs, list) else [diffs])
+    ]
+    return own + [pair for item in result.get("results", ()) for pair in texts(item)]
 
 
 @pytest.fixture
