@@ -160,7 +160,7 @@ def compare(ours: Content, theirs: Content, *, skip: Iterable[str] = ()) -> Merg
 def _kinds_by_name(zone: Content) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for key, rrset in zone.items():
-        if rrset.data:
+        if rrset.data and key.kind not in LEFT_OUT:
             found.setdefault(key.name, set()).add(key.kind)
     return found
 

@@ -94,6 +94,10 @@ class Bind:
         """Write the journal's content to the zone file."""
         _run([RNDC, "sync", zone, "IN", self.view], timeout)
 
+    def forget_journal(self, zone: str, timeout: float = 10.0) -> None:
+        """Write the journal's content to the zone file and drop the journal: nobody gets a delta from before."""
+        _run([RNDC, "sync", "-clean", zone, "IN", self.view], timeout)
+
     def zone_file(self, zone: str) -> Path:
         return self.zones / f"{zone}.zone"
 

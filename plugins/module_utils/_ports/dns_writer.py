@@ -104,9 +104,11 @@ class Server:
         add: str,
         drop: Collection[str],
         timeout: float,
-    ) -> None:
+    ) -> int:
         """Raise the serial of ``zone`` and note the epoch, in one message. Harmless when sent twice.
 
+        :returns: the serial that was raised.
+        :raises Conflict: where the server itself, which may be signing, was quicker: try again.
         :raises Refused: where the server says no.
         :raises Unreachable: where it says nothing.
         """
@@ -119,11 +121,13 @@ class Server:
         message = dns.update.UpdateMessage(
             zone, keyring=signer.keyring(), keyalgorithm=signer.algorithm
         )
+        message.present(_absolute(zone), soa)
         for text in drop:
             message.delete(_absolute(owner), "TXT", f'"{text}"')
         message.add(_absolute(owner), 60, "TXT", f'"{add}"')
         message.add(_absolute(zone), answer.answer[0].ttl, soa.replace(serial=serial))
         self._update(message, timeout)
+        return int(soa.serial)
 
     def replace(self, zone: str, signer: Signer, change: Exact, timeout: float) -> None:
         """Replace one RRset where it still is as it was before.

@@ -60,6 +60,13 @@ def test_a_cname_beside_other_data_is_a_conflict(kind: str, present: str) -> Non
     assert [change.key for change in merged.conflicts] == [key]
 
 
+def test_what_the_signer_adds_is_no_conflict_with_a_cname() -> None:
+    key = Key("a.z.", "CNAME")
+    served = {Key("a.z.", kind): rrset("x") for kind in ("CNAME", "RRSIG", "NSEC")}
+    merged = divergence.merge({key: rrset("x")}, {key: rrset("y")}, served)
+    assert [change.key for change in merged.apply] == [key]
+
+
 KEYS = st.sampled_from([A, B, Key("c.z.", "TXT"), Key("c.z.", "CNAME")])
 SETS = st.builds(RRset, st.just(60), st.frozensets(st.sampled_from("1234"), max_size=3))
 CONTENTS = st.dictionaries(KEYS, SETS)
