@@ -98,7 +98,7 @@ test: test-unit test-static test-node ## run every test that CI runs
 
 .PHONY: test-unit
 test-unit: deps venv collection $(NAMED) ## pure logic and architecture; DNS clients against a real named on loopback
-	@$(BIN)/python -m pytest tests/unit tests/architecture tests/bind
+	@$(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/architecture tests/bind
 
 .PHONY: test-static
 test-static: venv collection ## linters, sanity tests, documentation, rendered files
