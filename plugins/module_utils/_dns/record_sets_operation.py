@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from .._core.errors import InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plain, Plan, Receipt, Undo
@@ -55,7 +55,7 @@ class Observed:
     homeless: frozenset[bytes] = frozenset()
 
 
-Described = tuple[str, dict[str, Any] | None, dict[str, Any] | None]
+Described: TypeAlias = "tuple[str, dict[str, Any] | None, dict[str, Any] | None]"
 
 
 class Payload:
