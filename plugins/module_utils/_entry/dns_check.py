@@ -18,6 +18,8 @@ from .console import complain
 
 BUDGET = 0.5
 LOCAL = "127.0.0.1"
+REFUSED = 5
+"""The rcode of a server that does not know the zone (RFC 1035 section 4.1.1)."""
 OK, UNSERVED, STALE, BEHIND, UNKNOWN = 0, 1, 2, 3, 4
 
 
@@ -30,8 +32,11 @@ def judge(
     behind_limit: float,
 ) -> tuple[int, str]:
     """Return the exit code and its reason."""
+    served = any(answer and answer.serial is not None for answer in answers.values())
     for question, answer in answers.items():
         where = f"{question.zone} at {question.address}"
+        if answer and answer.rcode == REFUSED and served:
+            continue  # this zone is not configured here, or no more; the server itself is well
         if answer is None:
             return UNSERVED, f"{where}: no answer"
         if answer.rcode != 0:

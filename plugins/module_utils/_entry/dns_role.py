@@ -617,14 +617,33 @@ def show(config: Settings, as_json: bool) -> int:
         return 3
     age = time.monotonic() - state["heartbeat"]
     state["age"] = round(age, 2)
-    fine = (
-        age < config.stale_after and state["healthy"] and state["quorum"] and not state["trouble"]
-    )
+    state["concerns"] = concerns(config, state, age)
     if as_json:
         tell(json.dumps(state, indent=1))
     else:
         tell("\n".join(table(state)))
-    return 0 if fine else 1
+    return 1 if state["concerns"] else 0
+
+
+def concerns(config: Settings, state: Mapping[str, Any], age: float) -> list[str]:
+    """Return what an operator should look at, a sentence each; nothing where all is well."""
+    found = []
+    if age >= config.stale_after:
+        found.append(f"dns-role was last heard of {age:.0f} s ago")
+    if not state["healthy"]:
+        found.append("the local server does not answer: this node cannot hold the VIP")
+    if not state["quorum"]:
+        found.append("no majority of the DNS servers answers: this node does not write")
+    if state["trouble"]:
+        found.append(str(state["trouble"]))
+    for zone, about in state["zones"].items():
+        if about["serial"] is None:
+            found.append(f"{zone} is not loaded here: this node cannot hold the VIP")
+        elif about["behind_for"] > config.behind_limit:
+            found.append(
+                f"{zone} is behind for {about['behind_for']:.0f} s: this node cannot hold the VIP"
+            )
+    return found
 
 
 def table(state: Mapping[str, Any]) -> list[str]:
@@ -637,8 +656,7 @@ def table(state: Mapping[str, Any]) -> list[str]:
         f"{'' if state['quorum'] else ': NO MAJORITY'}",
         f"now      {state['why']}",
     ]
-    if state["trouble"]:
-        lines.append(f"TROUBLE  {state['trouble']}")
+    lines += [f"CONCERN  {concern}" for concern in state["concerns"]]
     lines += ["", f"{'ZONE':<45} {'SERIAL':>10} {'BEHIND':>7}  PEERS"]
     for zone, about in state["zones"].items():
         others = ", ".join(

@@ -44,6 +44,18 @@ def test_table(answer: Answer | None, state: dict[str, Any] | None, code: int) -
     assert why
 
 
+@pytest.mark.parametrize(
+    ("rcode", "code"), [(5, dns_check.OK), (2, dns_check.UNSERVED), (9, dns_check.UNSERVED)]
+)
+def test_a_zone_that_is_not_configured_yet_does_not_make_the_others_homeless(
+    rcode: int, code: int
+) -> None:
+    other = Question("127.0.0.1", "new.test")
+    answers = {QUESTION: GOOD, other: Answer(rcode, False, None)}
+    found, why = judge(answers, STATE, 101.0, stale_after=3.0, behind_limit=60.0)
+    assert found == code, why
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"zones": ["z.test"]}'])
 def test_an_unusable_configuration_is_not_healthy(tmp_path: Path, content: str) -> None:
     path = tmp_path / "dns.json"
