@@ -36,6 +36,7 @@ START_TIMEOUT = 20.0
 PROGRAM_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
 ADDRESS = "127.0.0.1"
 ZONE = "example.test."
+CHILD = "vm.example.test."
 REVERSE = "10.in-addr.arpa."
 
 ZONE_TEXT = """$TTL 300
@@ -149,8 +150,9 @@ def primary(tmp_path: Path, follower_port: int) -> Iterator[Named]:
         extra = "dnssec-policy default; inline-signing yes;" if zone == "signed.test." else ""
         allow = f"also-notify {{ {ADDRESS} port {follower_port}; }}; notify explicit;"
         zones += f'zone "{zone}" {{ type primary; file "{zone}zone"; {policy} {extra} {allow} }};\n'
+    zones += f'zone "{CHILD}" {{ type primary; file "{CHILD}zone"; {policy} }};\n'
     named = Named(tmp_path / "primary", free_port(), zones)
-    for zone in (ZONE, REVERSE, "signed.test."):
+    for zone in (ZONE, REVERSE, "signed.test.", CHILD):
         (named.folder / f"{zone}zone").write_text(ZONE_TEXT)
     named.start()
     yield named

@@ -217,6 +217,32 @@ def test_pruning_with_a_key_that_may_not_transfer_is_refused(run: Run) -> None:
     assert "may not transfer" in str(run(a("ns1", "127.0.0.1"), prune=prune, key="update").failure)
 
 
+@pytest.mark.parametrize("key", ["all", "update"])
+def test_what_lies_below_a_delegation_is_refused_and_glue_is_not(
+    run: Run, primary: Named, key: str
+) -> None:
+    delegation = [
+        {"name": "far", "type": "NS", "value": "ns.far.example.test."},
+        a("ns.far", "192.0.2.1"),
+        {"name": "vm", "type": "NS", "value": "ns1.vm.example.test."},
+        a("ns1.vm", "127.0.0.1"),
+    ]
+    assert run(*delegation).failure is None
+    assert run(*delegation).changed is False
+    assert run(*delegation[:2], key=key).changed is False
+    assert run(a("ns.far", "192.0.2.2")).failure is None
+    serial = dig(primary, ZONE, "SOA")
+    outcome = run(
+        a("x.vm", "192.0.2.1"), a("x.far", "192.0.2.1"), a("ns1.vm", "127.0.0.1"), key=key
+    )
+    assert [problem.where for problem in getattr(outcome.failure, "problems", ())] == [
+        "records[0].name",
+        "records[1].name",
+    ]
+    assert dig(primary, ZONE, "SOA") == serial
+    assert run(a("x", "192.0.2.1"), zone="vm.example.test").failure is None
+
+
 def test_a_server_that_restarts_in_between_is_waited_for(run: Run, primary: Named) -> None:
     primary.stop()
     timer = threading.Timer(0.5, primary.start)

@@ -18,6 +18,9 @@ TRANSFER_FROM = 300
 """From this many record sets on a transfer is tried first: about where it beats questions."""
 
 
+_ADDRESSES = (rdata.A, rdata.AAAA)
+
+
 class CannotLook(DebvisorError):
     """What a name holds cannot be told by questions, and a transfer is refused."""
 
@@ -60,6 +63,8 @@ def _cannot(client: Client, zone: bytes, why: str) -> CannotLook:
 
 def _ask(client: Client, zone: bytes, keys: Sequence[Key]) -> dict[Key, RRset] | str:
     """Return what questions tell, or why they cannot."""
+    if cuts := cuts_over(client, zone, (name for name, _kind in keys)):
+        return f"{names.render(min(cuts))} is delegated, and the server answers for it otherwise"
     stars = sorted({star for name, _kind in keys for star in _stars_over(name, zone)})
     answers = client.ask_many([*keys, *((star, rdata.TXT) for star in stars)])
     for star, answer in zip(stars, answers[len(keys) :], strict=True):
@@ -70,14 +75,68 @@ def _ask(client: Client, zone: bytes, keys: Sequence[Key]) -> dict[Key, RRset] |
         sets = sets_of(answer, name)
         if not answer.authoritative and not (kind == rdata.NS and (name, kind) in sets):
             return f"{names.render(name)} lies below a delegation"
+        if name != zone and _is_apex(answer, name, kind):
+            return f"the server holds {names.render(name)} as a zone of its own and answers from it"
         found.update(sets)
     return found
 
 
+def _is_apex(answer: wire.Message, name: bytes, kind: int) -> bool:
+    """Tell whether the answer comes from a zone of this very name. For a delegation, NS is answered without AA."""
+    if not answer.authoritative:
+        return False
+    if kind == rdata.NS and any(record.kind == rdata.NS for record in answer.answers):
+        return any(record.name == name for record in answer.answers)
+    return any(
+        record.name == name and record.kind in (rdata.SOA, rdata.NS) for record in answer.authority
+    )
+
+
+def cuts_over(client: Client, zone: bytes, owners: Iterable[bytes]) -> dict[bytes, set[bytes]]:
+    """Find the delegations that ``owners`` lie below: one question for each name that is directly above some of them.
+
+    It finds a child zone that the same server holds, too: that one answers in the place of the zone.
+
+    :returns: for each delegated name the names of its servers.
+    """
+    above = {
+        names.parent(owner): None
+        for owner in owners
+        if len(owner) > len(zone) and names.parent(owner) != zone
+    }
+    if not above:
+        return {}
+    cuts: dict[bytes, None] = {}
+    for name, answer in zip(
+        above, client.ask_many([(name, rdata.SOA) for name in above]), strict=True
+    ):
+        telling = rdata.SOA if answer.authoritative else rdata.NS
+        for record in [*answer.answers, *answer.authority]:
+            if (
+                record.kind == telling
+                and record.name != zone
+                and names.is_below(record.name, zone)
+                and names.is_below(name, record.name)
+            ):
+                cuts[record.name] = None
+    answers = client.ask_many([(cut, rdata.NS) for cut in cuts]) if cuts else []
+    return {
+        cut: {
+            record.data
+            for record in [*answer.answers, *answer.authority]
+            if (record.name, record.kind) == (cut, rdata.NS)
+        }
+        for cut, answer in zip(cuts, answers, strict=True)
+    }
+
+
 def sets_of(answer: wire.Message, name: bytes) -> dict[Key, RRset]:
-    """Return the record sets at ``name`` in an answer: the one asked for, the CNAME in its place, or a delegation."""
+    """Return the record sets at ``name`` in an answer: the one asked for, the CNAME in its place, or a delegation with
+    its glue."""
     data: dict[Key, list[wire.Record]] = {}
     delegation = [record for record in answer.authority if record.kind == rdata.NS]
+    if delegation and not answer.authoritative:
+        delegation += [record for record in answer.additional if record.kind in _ADDRESSES]
     for record in answer.answers or delegation:
         if record.name == name and record.klass == wire.IN:
             data.setdefault((name, record.kind), []).append(record)

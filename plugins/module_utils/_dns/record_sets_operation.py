@@ -15,9 +15,9 @@ from .._core.plan import Action, Difference, Operation, Plain, Plan, Receipt, Un
 from .._core.waiting import Clock
 from . import names, packing, propagation, rdata, validation, zone_plan
 from .client import Client, Transport
-from .looking import look, reverse_zones
+from .looking import cuts_over, look, reverse_zones
 from .places import Place, read_place
-from .record_sets import LONGEST_TTL, Prune, WantedSet, parse_prune, parse_records
+from .record_sets import LONGEST_TTL, Aim, Prune, WantedSet, parse_prune, parse_records
 from .rrset import Change, Key, RRset, as_plain, packed, unpacked
 from .signing import LONGEST_SIGNATURE
 from .tsig import parse as parse_key
@@ -175,6 +175,7 @@ class RecordSets(Operation[Wanted, Observed]):
     def _observe(self, wanted: Wanted) -> Observed:
         client = self._client(wanted.writer, wanted.key_file, wanted.timeout)
         whole = wanted.prune is not None
+        _refuse_below_cuts(client, wanted)
         zone = look(client, wanted.zone, zone_plan.keys_of(wanted.records), whole=whole)
         present, stale = zone_plan.pointed(wanted.records, zone.sets)
         zones, homeless = reverse_zones(client, {**present, **dict.fromkeys(stale)})
@@ -355,6 +356,26 @@ def _check_range(
 ) -> None:
     if value is not None and not least <= value <= most:
         problems.append(Problem(where, f"{value} is not from {least} to {most}"))
+
+
+def _refuse_below_cuts(client: Client, wanted: Wanted) -> None:
+    """Refuse what the server would put below a delegation, where nobody sees it: its child answers for that name.
+
+    What shall go may be there from before; :func:`zone_plan.plan_zone` looks into that.
+    """
+    kept = [item for item in wanted.records if item.aim in (Aim.EXACTLY, Aim.AT_LEAST)]
+    cuts = cuts_over(client, wanted.zone, [item.name for item in kept])
+    for item in kept:
+        if item.kind == rdata.NS and item.name in cuts:
+            cuts[item.name] |= item.data
+    problems = [
+        zone_plan.below_cut(item, cut)
+        for item in (kept if cuts else ())
+        if (cut := zone_plan.cut_over(item.name, wanted.zone, cuts))
+        and not zone_plan.is_glue_of(item, cuts[cut])
+    ]
+    if problems:
+        raise InvalidInput(problems, hint="Nothing was changed. Mend the input and run again")
 
 
 def _homeless(records: Sequence[WantedSet], homeless: frozenset[bytes]) -> list[Problem]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .._core.errors import Problem
@@ -49,6 +49,7 @@ def plan_zone(
     if prune is not None:
         changes += _pruned(state, wanted, prune)
     _check_cnames(state, wanted, changes, problems)
+    _check_cuts(state, wanted, changes, problems)
     return changes
 
 
@@ -76,6 +77,66 @@ def _pruned(state: ZoneState, wanted: Sequence[WantedSet], prune: Prune) -> list
         and not (kind == rdata.TXT and name == WRITER_LABEL + state.name)
         and not (cuts and _is_glue(name, state.name, cuts))
     ]
+
+
+def _check_cuts(
+    state: ZoneState,
+    wanted: Sequence[WantedSet],
+    changes: Iterable[Change],
+    problems: list[Problem],
+) -> None:
+    """Find what would lie at or below a delegation. The server would take it, and never serve it."""
+    delegated = {
+        name: rrset
+        for (name, kind), rrset in state.sets.items()
+        if kind == rdata.NS and name != state.name
+    }
+    for change in changes:
+        if change.kind == rdata.NS and change.name != state.name:
+            if change.after is None:
+                delegated.pop(change.name, None)
+            else:
+                delegated[change.name] = change.after
+    if not delegated:
+        return
+    servers = {name: set(rrset.data) for name, rrset in delegated.items()}
+    for item in wanted:
+        if item.aim not in (Aim.EXACTLY, Aim.AT_LEAST):
+            continue  # it goes from where nobody sees it
+        if item.name in delegated and item.kind != rdata.NS:
+            if item.kind not in _ADDRESSES or item.name not in servers[item.name]:
+                problems.append(below_cut(item, item.name))
+        elif (cut := cut_over(item.name, state.name, servers)) and not is_glue_of(
+            item, servers[cut]
+        ):
+            problems.append(below_cut(item, cut))
+
+
+_ADDRESSES = (rdata.A, rdata.AAAA)
+
+
+def cut_over(name: bytes, zone: bytes, cuts: Container[bytes]) -> bytes | None:
+    """Return the delegated name that ``name`` lies below, the nearest one."""
+    while len(name) > len(zone):
+        name = names.parent(name)
+        if len(name) > len(zone) and name in cuts:
+            return name
+    return None
+
+
+def is_glue_of(item: WantedSet, servers: Container[bytes]) -> bool:
+    """Tell whether the record set is the address of a delegation's own name server: that belongs above the cut."""
+    return item.kind in _ADDRESSES and item.name in servers
+
+
+def below_cut(item: WantedSet, cut: bytes) -> Problem:
+    """Return the problem of a record set that belongs to another zone."""
+    name, zone = names.render(item.name), names.render(cut)
+    if item.name == cut:
+        what = f"{name} is delegated, and holds nothing but NS here: name that zone instead"
+    else:
+        what = f"{name} lies below {zone}, which is delegated: name that zone instead"
+    return Problem(f"records[{item.position}].name", what)
 
 
 def _is_glue(name: bytes, zone: bytes, cuts: set[bytes]) -> bool:

@@ -375,6 +375,47 @@ def test_pruning_needs_a_transfer_and_a_list(world: World) -> None:
     assert isinstance(outcome.failure, CannotLook)
 
 
+@pytest.mark.parametrize("transfer", [True, False])
+def test_what_lies_below_a_zone_that_the_server_holds_too_is_refused(
+    world: World, transfer: bool
+) -> None:
+    world.server.load("vm.example.org.")
+    world.server.may_transfer = transfer
+    outcome = world.run(a("ok", "192.0.2.1"), a("x.vm", "192.0.2.2"), a("y.z.vm", "192.0.2.2"))
+    assert isinstance(outcome.failure, InvalidInput)
+    assert [str(problem) for problem in outcome.failure.problems] == [
+        f"records[{number}].name: {name}.example.org. lies below vm.example.org., which is delegated:"
+        " name that zone instead"
+        for number, name in ((1, "x.vm"), (2, "y.z.vm"))
+    ]
+    assert world.server.updates == 0
+
+
+def test_what_lies_at_or_below_a_delegation_of_the_same_call_is_refused(world: World) -> None:
+    outcome = world.run(
+        {"name": "vm", "type": "NS", "value": ["ns.vm.example.org."]},
+        a("ns.vm", "192.0.2.1"),
+        a("x.vm", "192.0.2.1"),
+        a("vm", "192.0.2.1"),
+        a("y.vm", state="absent", value=None),
+    )
+    assert [problem.where for problem in outcome.failure.problems] == [
+        "records[2].name",
+        "records[3].name",
+    ]
+
+
+def test_undo_reads_the_zone_itself_where_a_child_answers_for_it(world: World) -> None:
+    world.server.moods = [lambda: world.server.load("vm.example.org.")]
+    outcome = world.run(a("x.vm", "192.0.2.1"))
+    assert isinstance(outcome.failure, VerificationFailed)
+    assert (outcome.rolled_back, world.content) == (True, BEFORE)
+    world.server.put(ZONE, "x.vm.example.org.", 300, "A", "192.0.2.1")
+    world.done(a("x.vm", state="absent", value=None))
+    assert world.content == BEFORE
+    assert world.done(a("x.vm", state="absent", value=None)).changed is False
+
+
 def test_pointers_follow_their_addresses(world: World) -> None:
     reverse = "2.0.192.in-addr.arpa."
     world.done(a("old", "192.0.2.10"), a("new", "192.0.2.11"), ptr=True)
