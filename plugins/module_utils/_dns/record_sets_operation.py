@@ -39,6 +39,7 @@ class Wanted:
     zone: bytes
     records: tuple[WantedSet, ...] = field(repr=False)
     prune: Prune | None = None
+    ptr: bool = False
     lower_ttl: int | None = None
     servers: tuple[Place, ...] = ()
     wait_for: str = "all"
@@ -155,6 +156,7 @@ class RecordSets(Operation[Wanted, Observed]):
             zone=zone,
             records=tuple(records),
             prune=prune,
+            ptr=params["ptr"],
             lower_ttl=params["lower_ttl"],
             servers=tuple(servers),
             wait_for=params["wait_for"],
@@ -177,7 +179,7 @@ class RecordSets(Operation[Wanted, Observed]):
         whole = wanted.prune is not None
         _refuse_below_cuts(client, wanted)
         zone = look(client, wanted.zone, zone_plan.keys_of(wanted.records), whole=whole)
-        present, stale = zone_plan.pointed(wanted.records, zone.sets)
+        present, stale = _pointed(zone, wanted)
         zones, homeless = reverse_zones(client, {**present, **dict.fromkeys(stale)})
         reverse = [
             look(client, apex, [(name, rdata.PTR) for name in found])
@@ -190,7 +192,7 @@ class RecordSets(Operation[Wanted, Observed]):
     def plan(self, observed: Observed, wanted: Wanted) -> Plan:
         problems: list[Problem] = []
         zone = observed.zone
-        present, stale = zone_plan.pointed(wanted.records, zone.sets)
+        present, stale = _pointed(zone, wanted)
         problems += _homeless(wanted.records, observed.homeless.intersection(present))
         found = [(zone, zone_plan.plan_zone(zone, wanted.records, wanted.prune, problems))]
         found += _plan_reverse(observed.reverse, present, stale)
@@ -376,6 +378,16 @@ def _refuse_below_cuts(client: Client, wanted: Wanted) -> None:
     ]
     if problems:
         raise InvalidInput(problems, hint="Nothing was changed. Mend the input and run again")
+
+
+def _pointed(
+    zone: ZoneState, wanted: Wanted
+) -> tuple[dict[bytes, dict[bytes, int]], dict[bytes, set[bytes]]]:
+    """Say which PTR records shall be and which not; those of pruned addresses go where the task minds pointers."""
+    pruned = []
+    if wanted.ptr and wanted.prune is not None:
+        pruned = zone_plan.pruned(zone, wanted.records, wanted.prune)
+    return zone_plan.pointed(wanted.records, zone.sets, pruned)
 
 
 def _homeless(records: Sequence[WantedSet], homeless: frozenset[bytes]) -> list[Problem]:

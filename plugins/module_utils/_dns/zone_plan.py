@@ -47,7 +47,7 @@ def plan_zone(
                 continue
         changes.append(Change(name, kind, before, after))
     if prune is not None:
-        changes += _pruned(state, wanted, prune)
+        changes += pruned(state, wanted, prune)
     _check_cnames(state, wanted, changes, problems)
     _check_cuts(state, wanted, changes, problems)
     return changes
@@ -63,7 +63,7 @@ def _aimed(item: WantedSet, before: RRset | None) -> RRset | None:
     return RRset(before.ttl, left)
 
 
-def _pruned(state: ZoneState, wanted: Sequence[WantedSet], prune: Prune) -> list[Change]:
+def pruned(state: ZoneState, wanted: Sequence[WantedSet], prune: Prune) -> list[Change]:
     """Remove what is in the scope and not listed. What belongs to the zone itself, or lies below a cut, stays."""
     listed = {(item.name, item.kind) for item in wanted}
     cuts = {name for name, kind in state.sets if kind == rdata.NS and name != state.name}
@@ -198,10 +198,11 @@ def lowered(changes: Iterable[Change], ttl: int) -> list[Change]:
 
 
 def pointed(
-    wanted: Sequence[WantedSet], sets: Sets
+    wanted: Sequence[WantedSet], sets: Sets, pruned: Iterable[Change] = ()
 ) -> tuple[dict[bytes, dict[bytes, int]], dict[bytes, set[bytes]]]:
     """Say which PTR records shall be, and which shall not.
 
+    :param pruned: record sets that go because nobody listed them; the pointers of their addresses go too.
     :returns: for each reverse name the names that it points to with their TTL; and for each reverse name the names that
         it must no longer point to.
     """
@@ -218,6 +219,10 @@ def pointed(
         gone = {Aim.EXACTLY: held - item.data, Aim.GONE: held, Aim.WITHOUT: item.data}
         for data in gone.get(item.aim, _NOTHING):
             stale.setdefault(reverse(data), set()).add(item.name)
+    for change in pruned:
+        if change.before is not None and change.kind in _ADDRESSES:
+            for data in change.before.data:
+                stale.setdefault(reverse(data), set()).add(change.name)
     return present, stale
 
 

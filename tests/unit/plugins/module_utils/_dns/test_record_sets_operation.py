@@ -427,6 +427,23 @@ def test_pointers_follow_their_addresses(world: World) -> None:
     assert world.server.content(reverse) == {"10 PTR 600": ["old.example.org."]}
 
 
+def test_the_pointers_of_pruned_addresses_go_too_where_the_task_minds_pointers(
+    world: World,
+) -> None:
+    reverse = "2.0.192.in-addr.arpa."
+    world.server.put(ZONE, "far.example.org.", 300, "A", "203.0.113.1")
+    world.server.put(reverse, f"8.{reverse}", 300, "PTR", "other.example.org.")
+    world.server.put(ZONE, "shared.example.org.", 300, "A", "192.0.2.8")
+    prune = {"below": "@", "types": ["A", "TXT"], "allow_empty": False}
+    wanted = (a("ns1", "192.0.2.1", ttl=300, ptr=False), a("new", "192.0.2.10"))
+    assert world.done(*wanted, prune=prune, ptr=True).plan.facts["removed"] == 5
+    assert world.server.content(reverse) == {
+        "10 PTR 600": ["new.example.org."],
+        "8 PTR 300": ["other.example.org."],
+    }
+    assert world.done(*wanted, prune=prune, ptr=True).changed is False
+
+
 def test_an_address_without_a_reverse_zone_is_named_by_its_position(world: World) -> None:
     outcome = world.run(a("x", "192.0.2.1"), a("y", "203.0.113.1"), ptr=True)
     assert [problem.where for problem in outcome.failure.problems] == ["records[1].ptr"]
