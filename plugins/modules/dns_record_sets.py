@@ -96,8 +96,8 @@ options:
   prune:
     description:
       - Where to remove record sets that O(records) does not name.
-      - The SOA record, the zone's own NS record set, DNSSEC records, the C(_writer) record by which the servers tell
-        who writes, and data below a delegation are never removed.
+      - The SOA record, the zone's own NS record set and the addresses of the servers it names, DNSSEC records, the
+        C(_writer) record by which the servers tell who writes, and data below a delegation are never removed.
       - This needs a key that may transfer the zone.
     type: dict
     suboptions:

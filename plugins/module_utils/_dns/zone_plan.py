@@ -15,6 +15,8 @@ from .record_sets import WRITER_LABEL, Aim, Prune, WantedSet
 from .rrset import Change, Key, RRset, Sets
 
 _NOTHING: frozenset[bytes] = frozenset()
+_ADDRESSES = (rdata.A, rdata.AAAA)
+_KEEPING = (Aim.EXACTLY, Aim.AT_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ def _aimed(item: WantedSet, before: RRset | None) -> RRset | None:
 def pruned(state: ZoneState, wanted: Sequence[WantedSet], prune: Prune) -> list[Change]:
     """Remove what is in the scope and not listed. What belongs to the zone itself, or lies below a cut, stays."""
     listed = {(item.name, item.kind) for item in wanted}
+    apex = state.sets.get((state.name, rdata.NS))
+    servers = set(apex.data) if apex else set()
+    for item in wanted:
+        if (item.name, item.kind) == (state.name, rdata.NS) and item.aim in _KEEPING:
+            servers = servers | item.data if item.aim is Aim.AT_LEAST else set(item.data)
     cuts = {name for name, kind in state.sets if kind == rdata.NS and name != state.name}
     return [
         Change(name, kind, before, None)
@@ -75,6 +82,7 @@ def pruned(state: ZoneState, wanted: Sequence[WantedSet], prune: Prune) -> list[
         and names.is_below(name, prune.below)
         and not (kind == rdata.NS and name == state.name)
         and not (kind == rdata.TXT and name == WRITER_LABEL + state.name)
+        and not (kind in _ADDRESSES and name in servers)
         and not (cuts and _is_glue(name, state.name, cuts))
     ]
 
@@ -101,7 +109,7 @@ def _check_cuts(
         return
     servers = {name: set(rrset.data) for name, rrset in delegated.items()}
     for item in wanted:
-        if item.aim not in (Aim.EXACTLY, Aim.AT_LEAST):
+        if item.aim not in _KEEPING:
             continue  # it goes from where nobody sees it
         if item.name in delegated and item.kind != rdata.NS:
             if item.kind not in _ADDRESSES or item.name not in servers[item.name]:
@@ -110,9 +118,6 @@ def _check_cuts(
             item, servers[cut]
         ):
             problems.append(below_cut(item, cut))
-
-
-_ADDRESSES = (rdata.A, rdata.AAAA)
 
 
 def cut_over(name: bytes, zone: bytes, cuts: Container[bytes]) -> bytes | None:
@@ -213,7 +218,7 @@ def pointed(
             continue
         before = sets.get((item.name, item.kind))
         held = before.data if before else _NOTHING
-        kept = item.data if item.aim in (Aim.EXACTLY, Aim.AT_LEAST) else _NOTHING
+        kept = item.data if item.aim in _KEEPING else _NOTHING
         for data in kept:
             present.setdefault(reverse(data), {})[item.name] = item.ttl
         gone = {Aim.EXACTLY: held - item.data, Aim.GONE: held, Aim.WITHOUT: item.data}
