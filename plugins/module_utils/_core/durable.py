@@ -11,6 +11,25 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from .errors import CannotRecord
+
+
+@contextlib.contextmanager
+def recording(what: str, path: Path, hint: str) -> Iterator[None]:
+    """Turn the system's errors into one that names the record and what it means for the run.
+
+    :raises CannotRecord: for an OSError inside this block.
+    """
+    try:
+        yield
+    except OSError as cause:
+        raise CannotRecord(
+            f"the {what} {path} cannot be used",
+            why=cause.strerror or str(cause),
+            hint=hint,
+            details={"path": str(path)},
+        ) from cause
+
 
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries durable (rename(2) alone is not: see fsync(2), NOTES)."""

@@ -75,5 +75,9 @@ class TimedOut(DebvisorError):
     """A bounded wait ended; ``why`` says what was last seen."""
 
 
+class CannotRecord(DebvisorError):
+    """Journal, audit file or lock cannot be written or read: without them nothing is changed."""
+
+
 class VerificationFailed(DebvisorError):
     """What was read back is not what was written."""

@@ -9,6 +9,7 @@ to a run that was cut off (or is running: the scope's lock tells).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .durable import private_umask, sync_folder, write_whole
+from .durable import private_umask, recording, sync_folder, write_whole
 from .errors import DebvisorError
 from .plan import Action, Receipt
 
 FORMAT = 1
+NOTHING_CHANGED = "Nothing was changed"
+MEND = "Make room on its file system, or mend its permissions, and run again"
 
 
 class JournalUnreadable(DebvisorError):
@@ -44,7 +47,12 @@ class Transaction:
         return self.path.stem
 
     def begin(self, action: Action, receipt: Receipt) -> None:
-        """Record that ``action`` is about to happen; durable on return."""
+        """Record that ``action`` is about to happen; durable on return.
+
+        Where that fails the step is none: it must not be applied, and needs no undo.
+
+        :raises CannotRecord: where it cannot be written.
+        """
         self.steps.append(
             {
                 "verb": action.verb,
@@ -53,27 +61,45 @@ class Transaction:
                 "applied": False,
             }
         )
-        self._store()
+        first = len(self.steps) == 1
+        done = NOTHING_CHANGED if first else "The steps before it are taken back"
+        try:
+            with recording("journal", self.path, f"{done}. {MEND}"):
+                self._store()
+        except BaseException:
+            self.steps.pop()
+            del self._receipts[len(self.steps) :]
+            raise
 
     def applied(self) -> None:
         """Record that the last step came to its end. Saves a reader's guess; undo does not rely on it."""
         self.steps[-1]["applied"] = True
 
     def undone(self) -> None:
-        """Record that the last step was taken back."""
+        """Record that the last step was taken back. Undo is idempotent, so a disk that is full does not stop it."""
         self.steps.pop()
         del self._receipts[len(self.steps) :]
-        self._store()
+        with contextlib.suppress(OSError):
+            self._store()
 
     def commit(self) -> None:
         """Record that everything is verified: from here on nothing is taken back."""
         self.committed = True
-        self._store()
+        try:
+            with recording("journal", self.path, f"The run is taken back. {MEND}"):
+                self._store()
+        except BaseException:
+            self.committed = False
+            raise
 
     def close(self) -> None:
-        """Forget the transaction."""
-        self.path.unlink(missing_ok=True)
-        sync_folder(self.path.parent)
+        """Forget the transaction.
+
+        :raises CannotRecord: where its file cannot be removed.
+        """
+        with recording("journal", self.path, f"It could not be removed. {MEND}"):
+            self.path.unlink(missing_ok=True)
+            sync_folder(self.path.parent)
 
     def _store(self) -> None:
         record = {
@@ -106,8 +132,11 @@ class Journal:
         self.folder = folder
 
     def open(self, identity: str, operation: str, scope: str) -> Transaction:
-        """Start a transaction. Nothing is on disk before its first step."""
-        with private_umask():
+        """Start a transaction. Nothing is on disk before its first step.
+
+        :raises CannotRecord: where the folder cannot be made.
+        """
+        with private_umask(), recording("journal", self.folder, f"{NOTHING_CHANGED}. {MEND}"):
             self.folder.mkdir(parents=True, exist_ok=True)
         return Transaction(self.folder / f"{identity}.json", operation, scope, [])
 
@@ -124,6 +153,9 @@ class Journal:
                 transaction = _load(path)
             except FileNotFoundError:  # a run on another scope ended just now
                 continue
+            except OSError as cause:
+                with recording("journal", path, f"{NOTHING_CHANGED}. {MEND}"):
+                    raise cause
             if (transaction.operation, transaction.scope) == (operation, scope):
                 yield transaction
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import settings
 from .audit import Audit, public
-from .durable import private_umask
-from .errors import DebvisorError, TimedOut
-from .journal import Journal, Transaction
+from .durable import private_umask, recording
+from .errors import CannotRecord, DebvisorError, TimedOut
+from .journal import MEND, NOTHING_CHANGED, Journal, Transaction
 from .plan import Operation, Plan, Receipt
 from .waiting import wait_until
 
@@ -135,16 +135,17 @@ def _unwind_leftovers(
                 why="; ".join(errors),
                 hint=f"Mend the cause and run again; its journal stays at {transaction.path}",
             )
-        records.audit.append(
-            transaction=transaction.identity,
-            operation=operation.name,
-            scope=scope,
-            result="unwound",
-            actions=[],
-            before=None,
-            after=None,
-            error="the run was cut off; a later run took its steps back",
-        )
+        with recording("audit file", records.audit.path, f"The cut-off run was taken back. {MEND}"):
+            records.audit.append(
+                transaction=transaction.identity,
+                operation=operation.name,
+                scope=scope,
+                result="unwound",
+                actions=[],
+                before=None,
+                after=None,
+                error="the run was cut off; a later run took its steps back",
+            )
         outcome.unwound.append(transaction.identity)
         outcome.warnings.append(f"Took back what a cut-off run had done ({transaction.identity})")
 
@@ -153,7 +154,8 @@ def _carry_out(
     operation: Operation[Any, Any], wanted: Any, scope: str, records: Records, outcome: Outcome
 ) -> None:
     plan = outcome.plan
-    records.audit.ready()
+    with recording("audit file", records.audit.path, f"{NOTHING_CHANGED}. {MEND}"):
+        records.audit.ready()
     transaction = records.journal.open(outcome.transaction, operation.name, scope)
     try:
         for action in plan.actions:
@@ -188,7 +190,12 @@ def _take_back(
             transaction.undone()
         except Exception as cause:  # reported as a value: the original failure matters more
             return [f"{step['verb']} {step['target']}: {_sentence(cause)}"]
-    transaction.close()
+    try:
+        transaction.close()
+    except (
+        CannotRecord
+    ) as cause:  # all is taken back; the next run does it again, which is harmless
+        outcome.warnings.append(_sentence(cause))
     return []
 
 
@@ -227,7 +234,7 @@ def _record(
 @contextlib.contextmanager
 def _locked(folder: Path, scope: str, timeout: float) -> Iterator[None]:
     """Hold the scope's lock. flock(2) dies with its holder, so there is no stale lock to break."""
-    with private_umask():
+    with private_umask(), recording("lock", folder, f"{NOTHING_CHANGED}. {MEND}"):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / hashlib.sha256(scope.encode()).hexdigest()[:32]
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from pathlib import Path
 
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core import journal
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit, verify
-from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import TimedOut
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
+    CannotRecord,
+    TimedOut,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import (
     Journal,
     JournalUnreadable,
@@ -170,8 +175,8 @@ def test_what_cannot_be_undone_is_said_and_its_journal_stays(world: World) -> No
     assert outcome.rollback_errors == ["fill b: undo b broke"]
     assert (outcome.rolled_back, outcome.changed) == (False, True)
     assert [line["result"] for line in world.audit_lines] == ["failed"]
-    [journal] = world.open_transactions
-    assert [step["target"] for step in json.loads(journal.read_text())["steps"]] == ["a", "b"]
+    [left] = world.open_transactions
+    assert [step["target"] for step in json.loads(left.read_text())["steps"]] == ["a", "b"]
     assert world.fill().failure is None, "once the cause is gone the next run unwinds and completes"
     assert world.state == AFTER
 
@@ -231,14 +236,89 @@ def test_the_lock_dies_with_its_holder(world: World) -> None:
 def test_no_change_is_made_where_no_audit_line_could_be_written(world: World) -> None:
     world.records.audit.path.parent.write_text("a file where the folder should be")
     outcome = world.fill()
-    assert isinstance(outcome.failure, OSError)
+    assert isinstance(outcome.failure, CannotRecord)
+    assert str(world.records.audit.path) in str(outcome.failure)
+    assert "Nothing was changed" in str(outcome.failure)
     assert world.state == BEFORE
+
+
+def test_no_change_is_made_where_there_can_be_no_lock_or_journal(world: World) -> None:
+    for folder in (world.records.locks, world.records.journal.folder):
+        folder.write_text("a file where the folder should be")
+        outcome = world.fill()
+        assert isinstance(outcome.failure, CannotRecord)
+        assert str(folder) in str(outcome.failure)
+        assert "Nothing was changed" in str(outcome.failure)
+        assert (world.state, outcome.changed, outcome.rollback_errors) == (BEFORE, False, [])
+        folder.unlink()
+
+
+def full_disk(*args: object, **options: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_step_that_the_journal_cannot_take_is_not_done_and_not_undone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "write_whole", full_disk)
+    outcome = world.fill(
+        lambda stage, name: pytest.fail(stage) if stage in ("apply", "undo") else None
+    )
+    assert isinstance(outcome.failure, CannotRecord)
+    assert str(world.records.journal.folder) in str(outcome.failure)
+    assert "No space left on device. Nothing was changed" in str(outcome.failure)
+    assert (outcome.changed, outcome.rolled_back, outcome.rollback_errors) == (False, False, [])
+    assert world.open_transactions == []
+
+
+@pytest.mark.parametrize("when", ["a", "b"])
+def test_a_disk_that_fills_up_meanwhile_does_not_keep_the_steps_from_being_undone(
+    world: World, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def fills_up(stage: str, name: str) -> None:
+        if (stage, name) == ("applied", when):
+            monkeypatch.setattr(journal, "write_whole", full_disk)
+
+    outcome = world.fill(fills_up)
+    assert isinstance(outcome.failure, CannotRecord)
+    assert "steps before it are taken back" in str(outcome.failure)
+    assert (outcome.changed, outcome.rolled_back, outcome.rollback_errors) == (False, True, [])
+    assert (world.state, world.open_transactions) == (BEFORE, [])
+
+
+def test_a_commit_that_cannot_be_written_is_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills_up(stage: str, name: str) -> None:
+        if stage == "verify":
+            monkeypatch.setattr(journal, "write_whole", full_disk)
+
+    outcome = world.fill(fills_up)
+    assert isinstance(outcome.failure, CannotRecord)
+    assert (world.state, outcome.rolled_back) == (BEFORE, True)
+
+
+def test_a_journal_that_cannot_be_removed_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "sync_folder", full_disk)
+    outcome = world.fill(fail_at("apply", "b", OSError("disk on fire")))
+    assert str(outcome.failure) == "disk on fire"
+    assert (outcome.rolled_back, world.state) == (True, BEFORE)
+    assert "could not be removed" in " ".join(outcome.warnings)
+
+
+def test_a_journal_that_cannot_be_read_is_named(world: World) -> None:
+    (world.records.journal.folder / "1.json").mkdir(parents=True)
+    outcome = world.fill()
+    assert isinstance(outcome.failure, CannotRecord)
+    assert "1.json" in str(outcome.failure)
 
 
 def test_journal_and_audit_are_for_the_owner_alone(world: World) -> None:
     world.fill_in_a_process_that_dies("verify", "")
-    [journal] = world.open_transactions
-    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+    [left] = world.open_transactions
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
     world.fill()
     assert stat.S_IMODE(world.records.audit.path.stat().st_mode) == 0o600
 
