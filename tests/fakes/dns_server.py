@@ -97,6 +97,10 @@ class FakeServer:
     def __str__(self) -> str:
         return self.address
 
+    def resolve(self) -> None:
+        if self.address.endswith(".invalid"):
+            raise Unreachable(f"{self.address!r} leads nowhere")
+
     def datagram(self, message: bytes, timeout: float | None = None) -> bytes:
         return self.answer(message)[0]
 

@@ -47,6 +47,8 @@ class Stream(Protocol):
 class Transport(Protocol):
     """The way to one server. Its text is how messages name the server."""
 
+    def resolve(self) -> None: ...
+
     def datagram(self, message: bytes, timeout: float | None = None) -> bytes: ...
 
     def stream(self) -> Stream: ...
@@ -74,6 +76,13 @@ class Client:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+    def resolve(self) -> None:
+        """Make sure that the server's name, where it has one, leads to an address.
+
+        :raises Unreachable: where it does not.
+        """
+        self._transport.resolve()
 
     # --- queries
 

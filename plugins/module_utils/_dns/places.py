@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import dataclass
 
 from .._core.errors import Problem
@@ -17,6 +19,32 @@ class Place:
 
     address: str
     port: int
+
+
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*"
+    r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?"
+)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether the text is an IP address, so that nothing is to be resolved."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_address(where: str, text: str, problems: list[Problem]) -> None:
+    """Check the form of an address or a host's name. A name whose last label is a number is a mistyped address."""
+    if is_address(text):
+        return
+    last = text.removesuffix(".").rpartition(".")[2]
+    if len(text) > 253 or not _HOST.fullmatch(text) or last.isdigit():
+        problems.append(
+            Problem(where, f"{rdata.shortened(text)} is neither an IP address nor a host's name")
+        )
 
 
 def read_place(where: str, text: str, port: int, problems: list[Problem]) -> Place:
@@ -37,4 +65,5 @@ def read_place(where: str, text: str, port: int, problems: list[Problem]) -> Pla
             Problem(where, f"{rdata.shortened(text)} is not an address, or address:port")
         )
         return Place(text, port)
+    check_address(where, address, problems)
     return Place(address, int(number) if rest else port)

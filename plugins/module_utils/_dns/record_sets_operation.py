@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from .._core.errors import InvalidInput, Problem, VerificationFailed
+from .._core.errors import InvalidInput, Problem, Unreachable, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plain, Plan, Receipt, Undo
 from .._core.waiting import Clock
 from . import names, packing, propagation, rdata, validation, zone_plan
 from .client import Client, Transport
 from .looking import cuts_over, look, reverse_zones
-from .places import Place, read_place
+from .places import Place, check_address, is_address, read_place
 from .record_sets import LONGEST_TTL, Aim, Prune, WantedSet, parse_prune, parse_records
 from .rrset import Change, Key, RRset, as_plain, packed, unpacked
 from .signing import LONGEST_SIGNATURE
@@ -140,6 +140,7 @@ class RecordSets(Operation[Wanted, Observed]):
                     "is empty, so that prune would remove all in its scope; allow_empty allows it",
                 )
             )
+        check_address("server", params["server"], problems)
         servers = [
             read_place(f"servers[{number}]", text, params["port"], problems)
             for number, text in enumerate(params["servers"])
@@ -158,7 +159,7 @@ class RecordSets(Operation[Wanted, Observed]):
             prune=prune,
             ptr=params["ptr"],
             lower_ttl=params["lower_ttl"],
-            servers=tuple(servers),
+            servers=tuple(dict.fromkeys(servers)),
             wait_for=params["wait_for"],
             wait_timeout=params["wait_timeout"],
             validate=params["validate_dnssec"],
@@ -172,7 +173,20 @@ class RecordSets(Operation[Wanted, Observed]):
     # --- what is
 
     def observe(self, wanted: Wanted) -> Observed:
+        self._resolve(wanted)
         return patiently(lambda: self._observe(wanted), wanted.retry_for, self._clock)
+
+    def _resolve(self, wanted: Wanted) -> None:
+        """Refuse servers whose names lead nowhere now, and not when the change waits for them."""
+        problems = []
+        for place in wanted.servers:
+            if not is_address(place.address):
+                try:
+                    self._client(place, None, wanted.timeout).resolve()
+                except Unreachable as cause:
+                    problems.append(Problem("servers", cause.what))
+        if problems:
+            raise InvalidInput(problems, hint="Nothing was changed. Mend the input and run again")
 
     def _observe(self, wanted: Wanted) -> Observed:
         client = self._client(wanted.writer, wanted.key_file, wanted.timeout)

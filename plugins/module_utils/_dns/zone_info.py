@@ -12,7 +12,7 @@ from .._core.errors import DebvisorError, InvalidInput, Problem, TimedOut, Unrea
 from .._core.waiting import Clock
 from . import epoch, names, rdata, serials, wire
 from .client import Client, Transport
-from .places import Place, read_place
+from .places import Place, check_address, read_place
 from .tsig import parse as parse_key
 
 HOSTNAME = names.parse("hostname.bind.")
@@ -45,6 +45,7 @@ class ZoneInfo:
         """
         problems: list[Problem] = []
         zones = [_zone(number, text, problems) for number, text in enumerate(params["zones"])]
+        check_address("server", params["server"], problems)
         places = [Place(params["server"], params["port"])]
         for number, text in enumerate(params["servers"]):
             place = read_place(f"servers[{number}]", text, params["port"], problems)

@@ -47,6 +47,13 @@ class DnsServer:
                 last = late
         raise self._late(budget) from last
 
+    def resolve(self) -> None:
+        """Look the address up, and send nothing to it.
+
+        :raises Unreachable: where the name leads nowhere.
+        """
+        self._resolve(socket.SOCK_STREAM)
+
     def _datagram(self, message: bytes, timeout: float) -> bytes:
         deadline = time.monotonic() + timeout
         with self._reaching(timeout):
@@ -86,6 +93,7 @@ class DnsServer:
             raise Unreachable(
                 f"{self.address!r} is neither an address nor a name that this machine can resolve",
                 why=str(cause),
+                hint="Check the name, and this machine's resolver; an address needs neither",
             ) from cause
         return family, place  # type: ignore[return-value]
 

@@ -327,6 +327,7 @@ def follower(world: World, address: str, *, lags: bool = False) -> FakeServer:
 def test_it_waits_for_all_servers_and_puts_the_old_data_back_where_one_lags(world: World) -> None:
     follower(world, "192.0.2.1")
     follower(world, "192.0.2.2", lags=True)
+    follower(world, "192.0.2.3")
     servers = ["192.0.2.1", "192.0.2.2"]
     outcome = world.run(a("old", "192.0.2.10"), servers=servers)
     assert isinstance(outcome.failure, TimedOut)
@@ -334,7 +335,7 @@ def test_it_waits_for_all_servers_and_puts_the_old_data_back_where_one_lags(worl
     assert world.content == BEFORE
     assert (outcome.rolled_back, outcome.changed) == (True, False)
     outcome = world.run(
-        a("old", "192.0.2.10"), servers=[*servers, "192.0.2.1"], wait_for="majority"
+        a("old", "192.0.2.10"), servers=[*servers, "192.0.2.3"], wait_for="majority"
     )
     assert outcome.failure is None
     assert [entry["in_sync"] for entry in outcome.facts["servers"]] == [True, False, True]
@@ -600,6 +601,34 @@ def test_all_that_is_wrong_is_reported_at_once_by_position(world: World) -> None
     ]
     assert "is also records[0]" in str(outcome.failure.problems[6])
     assert world.server.asked == []
+
+
+def test_what_is_no_address_of_a_server_is_reported_at_once(world: World) -> None:
+    outcome = world.run(
+        a("x", "192.0.2.1"),
+        server="10.77.0.999",
+        servers=["bad host", "ns1.example.net:54", "[2001:db8::1]:53", "-x", "::g", "fe80::1%eth0"],
+    )
+    assert [problem.where for problem in outcome.failure.problems] == [
+        "server",
+        "servers[0]",
+        "servers[3]",
+        "servers[4]",
+    ]
+    assert world.server.asked == []
+
+
+def test_servers_given_twice_count_once(world: World) -> None:
+    follower(world, "192.0.2.54")
+    outcome = world.done(a("x", "192.0.2.1"), servers=["192.0.2.54", "192.0.2.54:53"])
+    assert len(outcome.facts["servers"]) == 1
+
+
+def test_a_server_whose_name_leads_nowhere_is_refused_before_any_change(world: World) -> None:
+    follower(world, "ns2.invalid")
+    outcome = world.run(a("x", "192.0.2.1"), servers=["ns2.invalid"])
+    assert isinstance(outcome.failure, InvalidInput)
+    assert world.server.updates == 0
 
 
 def test_a_record_set_too_large_for_a_message_is_named_by_its_position(world: World) -> None:
