@@ -338,7 +338,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run(RecordSets(DnsServer, Files().read, SystemClock(), DnssecValidator()), module)
+    files = Files()
+    run(RecordSets(DnsServer, files.read, SystemClock(), DnssecValidator(), files.exposed), module)
 
 
 if __name__ == "__main__":

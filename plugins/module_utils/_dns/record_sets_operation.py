@@ -54,6 +54,7 @@ class Observed:
     zone: ZoneState
     reverse: tuple[ZoneState, ...] = ()
     homeless: frozenset[bytes] = frozenset()
+    warnings: tuple[str, ...] = ()
 
 
 Described: TypeAlias = "tuple[str, dict[str, Any] | None, dict[str, Any] | None]"
@@ -99,6 +100,7 @@ class RecordSets(Operation[Wanted, Observed]):
 
     :param reach: gives the way to a server by address, port and seconds to wait for an answer.
     :param read_file: gives a key file's content.
+    :param exposed: tells whether everybody may read a key file.
     """
 
     name = "dns_record_sets"
@@ -109,7 +111,9 @@ class RecordSets(Operation[Wanted, Observed]):
         read_file: Callable[[str], bytes],
         clock: Clock,
         validator: validation.Validator | None = None,
+        exposed: Callable[[str], bool] = lambda path: False,
     ) -> None:
+        self._exposed = exposed
         self._reach = reach
         self._read_file = read_file
         self._clock = clock
@@ -199,7 +203,13 @@ class RecordSets(Operation[Wanted, Observed]):
             look(client, apex, [(name, rdata.PTR) for name in found])
             for apex, found in sorted(zones.items())
         ]
-        return Observed(zone, tuple(reverse), frozenset(homeless))
+        warnings: tuple[str, ...] = ()
+        if wanted.key_file and self._exposed(wanted.key_file):
+            warnings = (
+                f"Everybody on this machine may read the key file {wanted.key_file}: set its mode to 0600, or to 0640"
+                " with a group, and think of a new secret",
+            )
+        return Observed(zone, tuple(reverse), frozenset(homeless), warnings)
 
     # --- the way from one to the other
 
@@ -227,6 +237,7 @@ class RecordSets(Operation[Wanted, Observed]):
             ),
             after=Plain(lambda: {title: after for title, _before, after in described() if after}),
             actions=tuple(actions),
+            warnings=observed.warnings,
             differences=_Differences(described, len(everything)),
             facts={
                 "zone": names.render(wanted.zone),

@@ -69,6 +69,13 @@ class Files:
         except OSError as cause:
             raise FileProblem(f"{path} cannot be read", why=cause.strerror or str(cause)) from cause
 
+    def exposed(self, path: str) -> bool:
+        """Tell whether everybody on this machine may read what is there; a link is followed, as reading does."""
+        try:
+            return bool(os.stat(path).st_mode & stat.S_IROTH)
+        except OSError:
+            return False
+
     def account(self, owner: str | None, group: str | None) -> tuple[int, int]:
         """Return the numbers of owner and group; -1 for None.
 

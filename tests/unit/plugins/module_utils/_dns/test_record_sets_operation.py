@@ -37,6 +37,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._dns.looking import C
 from ansible_collections.debvisor.hci.plugins.module_utils._dns.record_sets_operation import (
     RecordSets,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
 
 from tests.fakes.dns_server import LOST, FakeClock, FakeServer
 
@@ -61,7 +62,7 @@ class World:
         return self.server.reach(address, port, timeout)
 
     def run(self, *records: dict[str, Any], check: bool = False, **options: Any) -> Outcome:
-        operation = RecordSets(self.reach, lambda path: self.key, self.clock)
+        operation = RecordSets(self.reach, lambda path: self.key, self.clock, None, Files().exposed)
         params = {
             "zone": "example.org",
             "server": self.server.address,
@@ -293,6 +294,17 @@ def test_a_wrong_key_has_its_own_error(world: World) -> None:
     assert isinstance(world.run(a("new", "192.0.2.1")).failure, BadKey)
     world.key = KEY.replace(base64.b64encode(SECRET), base64.b64encode(bytes(32)))
     assert isinstance(world.run(a("new", "192.0.2.1")).failure, BadSignature)
+
+
+def test_a_key_file_that_everybody_may_read_is_warned_of(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "k"
+    path.write_bytes(KEY)
+    for mode, count in ((0o644, 1), (0o640, 0)):
+        path.chmod(mode)
+        for check in (True, False):
+            found = world.run(a("new", "192.0.2.1"), key_file=str(path), check=check).warnings
+            assert len(found) == count
+            assert all(str(path) in warning for warning in found)
 
 
 def test_a_zone_that_the_server_does_not_hold_has_its_own_error(world: World) -> None:
