@@ -114,7 +114,7 @@ class DnsServer:
 
     def _late(self, timeout: float) -> TimedOut:
         return TimedOut(
-            f"{self} did not answer within {timeout:g} s",
+            f"{self} did not answer within {max(round(timeout, 2), 0.01):g} s",
             hint="Check the address, and that no packet filter drops DNS over UDP and TCP on the way",
         )
 
@@ -156,7 +156,11 @@ class Stream:
                 self._channel.settimeout(max(deadline - time.monotonic(), 0.001))
                 received = self._channel.recv(1 << 18)
             if not received:
-                raise Unreachable(f"{self._server} closed the connection before it answered")
+                raise Unreachable(
+                    f"{self._server} closed the connection before it answered",
+                    hint="It may be restarting. It makes an update whole or not at all, so that none is half done:"
+                    " run again",
+                )
             buffer += received
         taken = bytes(buffer[:count])
         del buffer[:count]

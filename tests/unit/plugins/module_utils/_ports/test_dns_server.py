@@ -85,6 +85,18 @@ def serve() -> Iterator[Callable[[Answer, Answer], Server]]:
         server.stop()
 
 
+def test_what_it_says_of_a_late_or_a_lost_answer_helps(serve: Callable[..., Server]) -> None:
+    server = serve(lambda message: [])
+    transport = DnsServer("127.0.0.1", server.port, 0.5)
+    with pytest.raises(TimedOut, match=r"within 0\.12 s"):
+        transport.datagram(b"ab", 0.123456)
+    stream = transport.stream()
+    stream.send(b"ab")
+    with pytest.raises(Unreachable, match=r"closed the connection.*none is half done: run again"):
+        stream.receive()
+    stream.close()
+
+
 def good(message: bytes) -> list[bytes]:
     reply = dns.message.make_response(dns.message.from_wire(message))
     reply.flags |= dns.flags.AA
