@@ -19,8 +19,11 @@ from .rrset import Change, RRset, Sets
 
 T = TypeVar("T")
 
-TRANSIENT = (RequestRefused, NotAuthoritative, BadKey)
-"""What a server also says while it takes over the virtual address. Nothing was written then."""
+TRANSIENT = (RequestRefused, NotAuthoritative)
+"""What a server also says while it takes over the virtual address. Nothing was written then.
+
+A wrong key is none: which keys a server knows at an address does not change with its role.
+"""
 NAMED_CONFLICTS = 20
 
 
@@ -95,7 +98,7 @@ def _unmade(
     for pause in intervals(0.05, 1.0):
         try:
             return [(batch, why) for batch, why in unknown if not _is_made(client, batch, why)]
-        except (TimedOut, Unreachable, *TRANSIENT) as silence:
+        except (TimedOut, Unreachable, BadKey, *TRANSIENT) as silence:
             if clock.monotonic() >= deadline:
                 raise StateUnknown(
                     f"{client} was sent an update and did not answer; whether it was made is not known",

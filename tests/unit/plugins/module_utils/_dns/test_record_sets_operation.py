@@ -291,9 +291,10 @@ def test_a_refusal_that_lasts_has_its_own_error(world: World, rcode: int, kind: 
 
 def test_a_wrong_key_has_its_own_error(world: World) -> None:
     world.key = KEY.replace(b'"k"', b'"other"')
-    assert isinstance(world.run(a("new", "192.0.2.1")).failure, BadKey)
+    assert isinstance(world.run(a("new", "192.0.2.1"), retry_for=5.0).failure, BadKey)
     world.key = KEY.replace(base64.b64encode(SECRET), base64.b64encode(bytes(32)))
-    assert isinstance(world.run(a("new", "192.0.2.1")).failure, BadSignature)
+    assert isinstance(world.run(a("new", "192.0.2.1"), retry_for=5.0).failure, BadSignature)
+    assert world.clock.now == 0, "neither goes away by waiting"
 
 
 def test_a_key_file_that_everybody_may_read_is_warned_of(world: World, tmp_path: Path) -> None:
