@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tests.bench import report
 
@@ -19,12 +19,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("capability", nargs="*", choices=(*CAPABILITIES, []), default=[])
     chosen = parser.parse_args(arguments).capability or CAPABILITIES
     for capability in chosen:
-        measure: Callable[[], list[report.Row]] = importlib.import_module(
+        measure: Callable[[], Iterator[list[report.Row]]] = importlib.import_module(
             f"tests.bench.{capability}"
         ).measure
         print(f"bench {capability}:", flush=True)
-        rows = measure()
-        path = report.write(capability, rows)
+        rows: list[report.Row] = []
+        for part in measure():
+            rows += part
+            path = report.write(
+                capability, rows
+            )  # a later part that breaks does not cost the earlier ones
         print(report.table(rows))
         print(f"written to {path}")
     return 0

@@ -315,8 +315,11 @@ def _all_under(values: Sequence[float], limit: float) -> Callable[[float, float 
     return lambda ours, ratio: max(values) < limit
 
 
-def measure() -> list[Row]:
+def measure() -> Iterator[list[Row]]:
+    """Yield the rows of one part after another."""
     control = ControlNode()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(control, fetch_key(control, Path(folder)), Path(folder))
-        return [*bulk_rows(bench), loop_row(bench), *outage_rows()]
+        yield bulk_rows(bench)
+        yield outage_rows()
+        yield [loop_row(bench)]
