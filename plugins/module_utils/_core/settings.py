@@ -45,3 +45,8 @@ def audit_file() -> Path:
 def lock_dir() -> Path:
     """Locks of running operations. They die with their holders."""
     return RUN_DIR / "lock" if os.geteuid() == 0 else _user_state() / "lock"
+
+
+def keyring_file() -> Path:
+    """The keyring of TSIG keys, on the one host that has it."""
+    return state_dir() / "keyring.json"

@@ -8,14 +8,16 @@ Bytes travel through a transport that comes in; :mod:`_ports.dns_server` has the
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from .._core.errors import DebvisorError, Refused, TimedOut, Unreachable
 from .._core.waiting import Clock, SystemClock
 from . import names, rdata, wire
 from .errors import (
+    BadKey,
     MalformedAnswer,
     NotAuthoritative,
     PrerequisiteFailed,
@@ -54,6 +56,30 @@ class Transport(Protocol):
     def stream(self) -> Stream: ...
 
 
+Asked = ParamSpec("Asked")
+Result = TypeVar("Result")
+
+
+def _with_another_key(
+    asking: Callable[Concatenate[Client, Asked], Result],
+) -> Callable[Concatenate[Client, Asked], Result]:
+    """Ask again with another valid key, where there is one, when the server does not know the first.
+
+    Nothing was done with a request whose key is not known (RFC 8945 section 5.2.1), so asking again is safe.
+    """
+
+    @functools.wraps(asking)
+    def ask(self: Client, *args: Asked.args, **options: Asked.kwargs) -> Result:
+        while True:
+            try:
+                return asking(self, *args, **options)
+            except BadKey as denial:
+                if not self._reject(denial.details["key"]):
+                    raise
+
+    return ask
+
+
 class Client:
     """One server. Keeps one TCP connection; a broken one is replaced at the next call, never within a call."""
 
@@ -62,9 +88,15 @@ class Client:
         transport: Transport,
         key: Callable[[], Key | None] = lambda: None,
         clock: Clock | None = None,
+        reject: Callable[[str], bool] = lambda name: False,
     ) -> None:
+        """Sign with what ``key`` gives at each use.
+
+        :param reject: is told the name of a key that the server does not know; True where ``key`` will give another.
+        """
         self._transport = transport
         self._key = key
+        self._reject = reject
         self._clock = clock or SystemClock()
         self._open: Stream | None = None
 
@@ -86,6 +118,7 @@ class Client:
 
     # --- queries
 
+    @_with_another_key
     def ask(
         self,
         name: bytes,
@@ -110,6 +143,7 @@ class Client:
         self._check(answer, exchange, asked=(name, kind, klass))
         return answer
 
+    @_with_another_key
     def ask_many(self, questions: Sequence[tuple[bytes, int]]) -> list[wire.Message]:
         """Ask many questions over the stream, many in flight; return the answers in the questions' order.
 
@@ -182,6 +216,7 @@ class Client:
 
     # --- transfer
 
+    @_with_another_key
     def transfer(self, zone: bytes) -> tuple[int, dict[SetKey, RRset]]:
         """Return the zone's serial and all its record sets, without the SOA, by AXFR.
 
@@ -239,6 +274,18 @@ class Client:
 
         :param meanwhile: something to do once while the server works.
         """
+        outcomes = self._update(messages, meanwhile)
+        strangers = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, BadKey)]
+        denial = outcomes[strangers[0]] if strangers else None
+        if denial is not None and self._reject(denial.details["key"]):
+            again = self.update(*[messages[number] for number in strangers])
+            for number, outcome in zip(strangers, again, strict=True):
+                outcomes[number] = outcome
+        return outcomes
+
+    def _update(
+        self, messages: Sequence[bytes], meanwhile: Callable[[], object] | None
+    ) -> list[DebvisorError | None]:
         outcomes: dict[int, DebvisorError | None] = {}
         waiting: dict[int, tuple[int, Exchange | None]] = {}
         key = self._key()

@@ -43,6 +43,8 @@ class Files(Protocol):
 
     def account(self, owner: str | None, group: str | None) -> tuple[int, int]: ...
 
+    def real(self, path: str) -> str: ...
+
     def has_folder(self, path: str) -> bool: ...
 
     def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
@@ -356,7 +358,7 @@ class TsigKeyInfo:
 
         :raises KeyFileInvalid: where it is no key file.
         """
-        path = params["path"]
+        path = self._files.real(params["path"])
         facts = self._files.facts(path)
         if facts is None:
             return {"path": path, "exists": False}

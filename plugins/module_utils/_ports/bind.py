@@ -15,6 +15,7 @@ from pathlib import Path
 from .._core.errors import DebvisorError, TimedOut
 
 RNDC = "/usr/sbin/rndc"
+CHECKCONF = "/usr/bin/named-checkconf"
 JOURNALPRINT = "/usr/bin/named-journalprint"
 COMPILEZONE = "/usr/bin/named-compilezone"
 
@@ -23,12 +24,12 @@ class BindFailed(DebvisorError):
     """One of BIND's tools said no."""
 
 
-def _run(words: list[str], timeout: float) -> str:
+def _run(words: list[str], timeout: float, fed: str = "") -> str:
     what = f"{Path(words[0]).name} {words[1] if len(words) > 1 else ''}".strip()
     try:
         done = subprocess.run(
             words,
-            stdin=subprocess.DEVNULL,
+            input=fed,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -59,6 +60,17 @@ class Bind:
         except OSError:
             return ""
         return target.removeprefix("named-").removesuffix(".conf")
+
+    def is_ours(self) -> bool:
+        """Tell whether one of our configurations is in force; a fresh installation of BIND has a file of its own."""
+        return self.link.is_symlink()
+
+    def check_text(self, text: str, timeout: float = 10.0) -> None:
+        """Let named-checkconf(1) judge a whole configuration that is not in its place yet.
+
+        :raises BindFailed: with what it says.
+        """
+        _run([CHECKCONF, "/dev/stdin"], timeout, text)
 
     def point_to(self, name: str) -> None:
         """Put another configuration in force for the next reconfiguration or start. Atomic: rename(2)."""
@@ -112,6 +124,11 @@ class Bind:
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(source, folder / f"{zone}.zone")
         return True
+
+
+def local_bind() -> Bind:
+    """Return the server of this machine where Debian's package puts it."""
+    return Bind(Path("/etc/bind/named.conf"), Path("/var/lib/bind"))
 
 
 def journal_text(journal: Path, timeout: float = 30.0) -> str:

@@ -69,6 +69,25 @@ class Files:
         except OSError as cause:
             raise FileProblem(f"{path} cannot be read", why=cause.strerror or str(cause)) from cause
 
+    def listing(self, folder: str) -> list[str]:
+        """Return the names in a folder, in order; none where there is no such folder."""
+        with _told(folder, "listed"):
+            try:
+                return sorted(os.listdir(folder))
+            except FileNotFoundError:
+                return []
+
+    def link_target(self, path: str) -> str | None:
+        """Return what a symbolic link says, or None where there is none."""
+        try:
+            return os.readlink(path)
+        except OSError:
+            return None
+
+    def real(self, path: str) -> str:
+        """Return the path that symbolic links lead to."""
+        return os.path.realpath(path)
+
     def exposed(self, path: str) -> bool:
         """Tell whether everybody on this machine may read what is there; a link is followed, as reading does."""
         try:
@@ -111,6 +130,16 @@ class Files:
         """Replace the file; owner and mode hold from the first byte."""
         with _told(path, "written"):
             write_whole(Path(path), content, mode=mode, uid=uid, gid=gid)
+
+    def link(self, path: str, target: str) -> None:
+        """Make the path a symbolic link, in the place of whatever file is there; readers see the old or the new."""
+        with _told(path, "linked"):
+            folder = Path(path).parent
+            aside = folder / f".{Path(path).name}.{os.getpid()}"
+            aside.unlink(missing_ok=True)
+            aside.symlink_to(target)
+            os.replace(aside, path)
+            sync_folder(folder)
 
     def set_access(self, path: str, *, mode: int, uid: int, gid: int) -> None:
         """Set owner, group and mode; the mode is never wider than both the old and the new one."""

@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one description of TSIG classes: who serves each, who uses it, and what it may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+DOCUMENTATION = r"""
+name: tsig_classes
+short_description: Describe the classes of TSIG keys of a cluster
+version_added: 0.1.0
+author:
+  - the debvisor.hci contributors (@debvisor)
+description:
+  - Returns the cluster's own classes and those that the operator adds, each with the hosts that serve it, the hosts that
+    sign with it, and what its keys may change.
+positional: _input
+options:
+  _input:
+    description:
+      - Classes that the operator adds. Each has C(name) and C(used_by) (inventory groups), and may have C(served_by) (inventory
+        groups, C(dns_primaries) without it), C(purpose) (C(update) without it, or C(transfer)), C(reads), C(algorithm), and
+        C(grants). A grant has C(types) (record types), and C(zone) (a zone's name) or C(kind) (of zones), and may have
+        C(below) (a name at and below which it holds).
+    type: list
+    elements: dict
+    required: true
+  groups:
+    description: The inventory's groups, C(groups).
+    type: dict
+    required: true
+  algorithm:
+    description: Algorithm of classes that do not say theirs.
+    type: str
+    default: hmac-sha256
+"""
+
+EXAMPLES = r"""
+- name: Show who uses which class
+  ansible.builtin.debug:
+    msg: "{{ debvisor_tsig_classes | default([]) | debvisor.hci.tsig_classes(groups) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The classes with C(name), C(algorithm), C(purpose), C(reads), C(servers), C(clients) and C(grants).
+  type: list
+  elements: dict
+"""
+
+PRIMARIES, SECONDARIES, EVERYBODY = "dns_primaries", "dns_secondaries", "debvisor"
+
+SYSTEM: tuple[Mapping[str, Any], ...] = (
+    {
+        "name": "debvisor-node",
+        "used_by": [EVERYBODY],
+        "grants": [
+            {"kind": "node", "types": ["A", "AAAA", "SSHFP", "TXT"]},
+            {"kind": "reverse", "types": ["PTR"]},
+        ],
+    },
+    {
+        "name": "debvisor-vm",
+        "used_by": ["hypervisors", PRIMARIES],
+        "grants": [
+            {"kind": "vm", "types": ["A", "AAAA", "TXT"]},
+            {"kind": "reverse", "types": ["PTR"]},
+        ],
+    },
+    {"name": "debvisor-admin", "used_by": [PRIMARIES], "reads": True},
+    {"name": "debvisor-role", "used_by": [PRIMARIES]},
+    {
+        "name": "debvisor-xfer",
+        "used_by": [PRIMARIES, SECONDARIES],
+        "served_by": [PRIMARIES, SECONDARIES],
+        "purpose": "transfer",
+    },
+)
+"""What the cluster itself needs. What admin and role may change stands in named.conf: they are not like others."""
+
+_KNOWN = {"name", "used_by", "served_by", "purpose", "reads", "algorithm", "grants"}
+_GRANT = {"types", "zone", "kind", "below"}
+
+
+def tsig_classes(
+    added: Sequence[Mapping[str, Any]], groups: Mapping[str, Any], algorithm: str = "hmac-sha256"
+) -> list[dict[str, Any]]:
+    """Return every class with its hosts."""
+    problems = [
+        problem
+        for number, each in enumerate(added)
+        for problem in _problems(f"debvisor_tsig_classes[{number}]", each)
+    ]
+    names = [each.get("name") for each in (*SYSTEM, *added)]
+    problems += [
+        f"{name!r} is described twice"
+        for name in sorted({n for n in names if names.count(n) > 1}, key=str)
+    ]
+    if problems:
+        raise AnsibleFilterError("tsig_classes: " + "; ".join(problems))
+    return [
+        {
+            "name": each["name"],
+            "algorithm": each.get("algorithm", algorithm),
+            "purpose": each.get("purpose", "update"),
+            "reads": bool(each.get("reads", False)),
+            "servers": _hosts(each.get("served_by", [PRIMARIES]), groups),
+            "clients": _hosts(each["used_by"], groups),
+            "grants": list(each.get("grants", [])),
+        }
+        for each in (*SYSTEM, *added)
+    ]
+
+
+def _hosts(named: Iterable[str], groups: Mapping[str, Any]) -> list[str]:
+    return sorted({host for name in named for host in groups.get(name, [])})
+
+
+def _problems(where: str, each: Mapping[str, Any]) -> list[str]:
+    found = [f"{where} lacks {key}" for key in ("name", "used_by") if key not in each]
+    found += [f"{where} has no option {key}" for key in sorted(set(each) - _KNOWN)]
+    for number, grant in enumerate(each.get("grants", [])):
+        place = f"{where}.grants[{number}]"
+        found += [f"{place} has no option {key}" for key in sorted(set(grant) - _GRANT)]
+        if not grant.get("types"):
+            found.append(f"{place} lacks types")
+        if ("zone" in grant) == ("kind" in grant):
+            found.append(f"{place} has to name a zone or a kind")
+    return found
+
+
+class FilterModule:
+    """Hand the filter to Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"tsig_classes": tsig_classes}

@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""dns-canary: update a record and transfer a zone at a steady pace, and count what fails.
+
+It signs as every client of this host does: with the key file as it is at that moment. It ends at SIGTERM, or when its
+time is up, removes its record, and leaves its counts in the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .._core.errors import DebvisorError
+from .._core.waiting import SystemClock
+from .._dns import canary, names
+from .._dns.canary import Tally
+from .._dns.client import Client
+from .._dns.key_source import KeySource
+from .._ports.dns_server import DnsServer
+from .._ports.files import Files
+from .console import complain
+from .dns_settings import write_atomically
+
+PATIENCE = 5.0
+TIMEOUT = 1.0
+
+
+def _client(address: str, port: int, key_file: str) -> tuple[Client, KeySource]:
+    files = Files()
+    keys = KeySource(key_file, files.read, files.listing)
+    return Client(DnsServer(address, port, TIMEOUT), keys, SystemClock(), keys.reject), keys
+
+
+class Canary:
+    """Two threads that work and one that writes the report."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._stop = threading.Event()
+        self._began = time.time()
+        self.updates = Tally()
+        self.transfers = Tally()
+        self.fallbacks: list[str] = []
+
+    def stop(self, *_signal: object) -> None:
+        self._stop.set()
+
+    def run(self) -> int:
+        options = self._options
+        threads = [threading.Thread(target=self._update)]
+        if options.transfer_from:
+            threads.append(threading.Thread(target=self._transfer))
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + options.limit
+        while not self._stop.wait(0.5) and time.monotonic() < deadline:
+            self._report(ended=False)
+        self._stop.set()
+        for thread in threads:
+            thread.join(4 * PATIENCE)
+        self._report(ended=True)
+        return 1 if self.updates.failed or self.transfers.failed else 0
+
+    def _update(self) -> None:
+        options, clock = self._options, SystemClock()
+        zone = names.parse(options.zone.removesuffix(".") + ".")
+        client, keys = _client(options.server, options.port, options.key_file)
+        self.fallbacks = keys.fallbacks
+        label = options.name.encode("ascii")
+        name = bytes([len(label)]) + label
+        number = 0
+
+        def work() -> None:
+            canary.write(client, zone, name, f"{number}")
+
+        def leave() -> None:
+            canary.write(client, zone, name, "")
+
+        self._paced(options.interval, lambda: canary.attempt(work, self.updates, PATIENCE, clock))
+        canary.attempt(leave, Tally(), PATIENCE, clock)
+        client.close()
+
+    def _transfer(self) -> None:
+        options, clock = self._options, SystemClock()
+        zone = names.parse(options.transfer_zone.removesuffix(".") + ".")
+        clients = [
+            _client(address, options.port, options.transfer_key_file)[0]
+            for address in options.transfer_from
+        ]
+
+        def work() -> None:
+            for client in clients:
+                canary.attempt(lambda: client.transfer(zone), self.transfers, PATIENCE, clock)
+
+        self._paced(options.transfer_interval, work)
+        for client in clients:
+            client.close()
+
+    def _paced(self, interval: float, work: Callable[[], object]) -> None:
+        """Work at a steady pace; what took longer than its turn is followed at once."""
+        due = time.monotonic()
+        while not self._stop.is_set():
+            work()
+            due = max(due + interval, time.monotonic())
+            self._stop.wait(max(0.0, due - time.monotonic()))
+
+    def _report(self, *, ended: bool) -> None:
+        found: dict[str, Any] = {
+            "ended": ended,
+            "seconds": round(time.time() - self._began, 1),
+            "updates": self.updates.public(),
+            "transfers": self.transfers.public(),
+            "fallbacks": self.fallbacks[-canary.KEPT_ERRORS :],
+        }
+        write_atomically(self._options.report, json.dumps(found) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit 0: nothing failed; 1: something did; 2: it could not begin."""
+    parser = argparse.ArgumentParser(prog="dns-canary", description=(__doc__ or "").strip())
+    parser.add_argument("--zone", required=True)
+    parser.add_argument("--name", required=True, help="first label of the record")
+    parser.add_argument("--server", required=True, help="address that takes updates")
+    parser.add_argument("--port", type=int, default=53)
+    parser.add_argument("--key-file", required=True)
+    parser.add_argument("--interval", type=float, default=0.1, help="seconds between updates")
+    parser.add_argument(
+        "--limit", type=float, default=900.0, help="seconds until it ends by itself"
+    )
+    parser.add_argument("--report", type=Path, required=True)
+    parser.add_argument("--transfer-zone", default="")
+    parser.add_argument("--transfer-from", action="append", default=[], metavar="ADDRESS")
+    parser.add_argument("--transfer-key-file", default="")
+    parser.add_argument("--transfer-interval", type=float, default=1.0)
+    found = Canary(parser.parse_args(arguments))
+    signal.signal(signal.SIGTERM, found.stop)
+    signal.signal(signal.SIGINT, found.stop)
+    try:
+        return found.run()
+    except (DebvisorError, OSError) as failure:
+        complain(f"dns-canary: {failure}")
+        return 2

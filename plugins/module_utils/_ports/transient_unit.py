@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs that run beside a play as transient units of systemd (systemd-run(1)), and end by themselves if nobody ends them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+from .._core.errors import DebvisorError, TimedOut
+
+CALL_TIMEOUT = 60.0
+"""Seconds for one call. Stopping waits for the program, which may have to clean up."""
+
+
+class UnitFailed(DebvisorError):
+    """systemd did not do what it was asked to."""
+
+
+class TransientUnits:
+    """The transient units of this machine."""
+
+    def is_active(self, name: str) -> bool:
+        """Tell whether the unit runs."""
+        return self._call(["systemctl", "is-active", "--quiet", name], may_fail=True) == 0
+
+    def start(self, name: str, program: Sequence[str], limit: float) -> None:
+        """Run a program for ``limit`` seconds at most."""
+        self._call(
+            [
+                "systemd-run",
+                "--quiet",
+                "--collect",
+                f"--unit={name}",
+                f"--property=RuntimeMaxSec={limit + 30:g}",
+                "--property=TimeoutStopSec=30",
+                *program,
+            ]
+        )
+
+    def stop(self, name: str) -> None:
+        """End the program and wait until it has ended."""
+        self._call(["systemctl", "stop", name], may_fail=True)
+        if self.is_active(name):
+            raise UnitFailed(f"{name} does not stop", hint=f"systemctl status {name} tells more")
+
+    def _call(self, words: list[str], *, may_fail: bool = False) -> int:
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=CALL_TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as cause:
+            raise TimedOut(f"{words[0]} did not end within {CALL_TIMEOUT:g} s") from cause
+        except OSError as cause:
+            raise UnitFailed(f"{words[0]} cannot be run", why=str(cause)) from cause
+        if done.returncode != 0 and not may_fail:
+            raise UnitFailed(f"{words[0]} failed", why=(done.stderr or done.stdout).strip())
+        return done.returncode

@@ -1,0 +1,196 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dns_canary
+short_description: Run a client beside a play that updates, transfers and counts what fails
+version_added: 0.1.0
+author:
+  - the debvisor.hci contributors (@debvisor)
+description:
+  - Starts a program on this host, as a transient unit of systemd, that changes one TXT record and transfers a zone at a steady
+    pace, with the key files of this host as they are at each moment; or ends it and tells what it counted.
+  - It ends by itself after O(limit) seconds, so that a play that was cut off leaves nothing behind.
+extends_documentation_fragment:
+  - debvisor.hci.attributes
+  - debvisor.hci.operation
+options:
+  name:
+    description:
+      - Name of the unit.
+    type: str
+    default: debvisor-dns-canary
+  state:
+    description:
+      - Whether the canary shall run.
+    type: str
+    choices: [running, stopped]
+    default: running
+  zone:
+    description:
+      - The zone of the record.
+    type: str
+  record:
+    description:
+      - First label of the record's name. Each host needs one of its own.
+    type: str
+  server:
+    description:
+      - Address that takes updates.
+    type: str
+  key_file:
+    description:
+      - Key file to sign updates with.
+    type: path
+  interval:
+    description:
+      - Seconds between updates.
+    type: float
+    default: 0.1
+  limit:
+    description:
+      - Seconds after which it ends by itself.
+    type: float
+    default: 900
+  report:
+    description:
+      - File that it writes its counts to.
+    type: path
+    default: /run/debvisor/dns-canary.json
+  transfer_from:
+    description:
+      - Addresses of servers to transfer from.
+    type: list
+    elements: str
+    default: []
+  transfer_zone:
+    description:
+      - The zone to transfer.
+    type: str
+  transfer_key_file:
+    description:
+      - Key file to sign transfers with.
+    type: path
+  transfer_interval:
+    description:
+      - Seconds between rounds of transfers.
+    type: float
+    default: 1
+seealso:
+  - module: debvisor.hci.tsig_keyring
+"""
+
+EXAMPLES = r"""
+- name: Watch from every node what the next steps do to DNS clients
+  debvisor.hci.dns_canary:
+    zone: example.internal
+    record: "_canary-{{ inventory_hostname_short }}"
+    server: 192.0.2.53
+    key_file: /etc/debvisor/keys/debvisor-node.key
+
+- name: See what it counted
+  debvisor.hci.dns_canary:
+    state: stopped
+  register: canary
+"""
+
+RETURN = r"""
+report:
+  description: What was counted so far; null where there is no report.
+  returned: success, and not in check mode
+  type: dict
+  contains:
+    seconds:
+      description: How long it has run.
+      type: float
+    updates:
+      description: How many updates were C(made), C(failed) and C(retried), the C(slowest_ms), and the last C(errors).
+      type: dict
+    transfers:
+      description: The same of transfers.
+      type: dict
+    fallbacks:
+      description: When another generation of a key had to serve.
+      type: list
+      elements: str
+    ended:
+      description: Whether it has ended.
+      type: bool
+before:
+  description: Whether it ran.
+  returned: always
+  type: dict
+after:
+  description: Whether it is to run.
+  returned: always
+  type: dict
+actions:
+  description: The steps of the plan, in order; in check mode what they would be.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: What is done.
+      type: str
+    target:
+      description: What it is done to.
+      type: str
+    effect:
+      description: What then holds.
+      type: str
+    undo:
+      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
+      type: str
+transaction:
+  description: Name of the run in journal and audit log.
+  returned: always
+  type: str
+  sample: 01795636800000000000-4711
+duration:
+  description: How long the run took, in seconds, without the start of the module.
+  returned: always
+  type: float
+  sample: 0.31
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._core import settings
+from ..module_utils._core.operation import run
+from ..module_utils._core.waiting import SystemClock
+from ..module_utils._dns.canary_operation import DnsCanary
+from ..module_utils._ports.files import Files
+from ..module_utils._ports.transient_unit import TransientUnits
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "default": "debvisor-dns-canary"},
+            "state": {"type": "str", "choices": ["running", "stopped"], "default": "running"},
+            "zone": {"type": "str"},
+            "record": {"type": "str"},
+            "server": {"type": "str"},
+            "key_file": {"type": "path", "no_log": False},
+            "interval": {"type": "float", "default": 0.1},
+            "limit": {"type": "float", "default": 900},
+            "report": {"type": "path", "default": "/run/debvisor/dns-canary.json"},
+            "transfer_from": {"type": "list", "elements": "str", "default": []},
+            "transfer_zone": {"type": "str"},
+            "transfer_key_file": {"type": "path", "no_log": False},
+            "transfer_interval": {"type": "float", "default": 1},
+        },
+        required_if=[("state", "running", ["zone", "record", "server", "key_file"])],
+        supports_check_mode=True,
+    )
+    libexec = str(settings.LIBEXEC_DIR)
+    run(DnsCanary(TransientUnits(), Files(), SystemClock(), libexec), module)
+
+
+if __name__ == "__main__":
+    main()
