@@ -130,6 +130,12 @@ options:
     type: list
     elements: str
     default: []
+  found:
+    description:
+      - Whether a keyring may be made where there is none. Say V(false) where servers hold keys already: their keyring is lost
+        or elsewhere, and new keys would lock every client out.
+    type: bool
+    default: true
   force:
     description:
       - For emergencies. Absent servers need not prove a generation before it is promoted, and retiring generations go at
@@ -270,6 +276,7 @@ def main() -> None:
             "proofs": {"type": "dict", "default": {}},
             "used": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "absent": {"type": "list", "elements": "str", "default": []},
+            "found": {"type": "bool", "default": True},
             "force": {"type": "bool", "default": False},
             "recipients": {"type": "dict", "default": {}},
         },

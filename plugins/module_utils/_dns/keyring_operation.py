@@ -47,6 +47,7 @@ class Wanted:
     """Server to the names of the keys that it was seen to accept."""
     used: frozenset[str]
     absent: frozenset[str]
+    found: bool
     force: bool
     recipients: Mapping[str, str]
 
@@ -116,6 +117,7 @@ class TsigKeyring(Operation[Wanted, Observed]):
             proofs={server: frozenset(keys) for server, keys in params["proofs"].items()},
             used=frozenset(params["used"]),
             absent=frozenset(params["absent"]),
+            found=params["found"],
             force=params["force"],
             recipients={host: key for host, key in params["recipients"].items() if key},
         )
@@ -136,10 +138,17 @@ class TsigKeyring(Operation[Wanted, Observed]):
                 f"the folder of {wanted.path} does not exist",
                 hint="Create it first, for root alone (mode 0700)",
             )
-        if not observed.exists and wanted.state not in ("present", "introduced"):
+        if not observed.exists and wanted.state not in ("present", "revoked"):
             raise DebvisorError(
                 f"there is no keyring at {wanted.path}",
                 hint="Converge the cluster first (debvisor.hci.site), or restore the keyring from its backup",
+            )
+        if not observed.exists and wanted.state == "present" and not wanted.found:
+            raise DebvisorError(
+                f"there is no keyring at {wanted.path}, and servers hold keys already",
+                why="it was lost, or another host has it",
+                hint="Restore it from its backup, name its host in debvisor_tsig_keyring_host, or begin anew with"
+                " debvisor.hci.revoke_tsig and all classes (docs/tsig.md)",
             )
         after = dict(observed.ring.classes)
         for about in wanted.classes:

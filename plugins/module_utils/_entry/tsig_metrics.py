@@ -25,13 +25,14 @@ DAY = 86400
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit 0: well; 1: a rotation is overdue; 2: the metrics cannot be written; 3: the run that just ended failed."""
+    """Exit 0: well; 1: a rotation is overdue; 2: the metrics cannot be written; 3: the last run failed."""
     parser = argparse.ArgumentParser(prog="tsig-metrics", description=(__doc__ or "").strip())
     parser.add_argument("--keyring", default=str(settings.keyring_file()))
     parser.add_argument("--state", type=Path, default=settings.state_dir() / "tsig-rotation.json")
     parser.add_argument("--output", type=Path, help="file for node_exporter's textfile collector")
     parser.add_argument("--max-age-days", type=float, help="older keys are overdue")
-    parser.add_argument("--ended", choices=("success", "failure"), help="note how a run ended")
+    parser.add_argument("--completed", action="store_true", help="note that a rotation is complete")
+    parser.add_argument("--service-result", help="note how a run ended: systemd's $SERVICE_RESULT")
     options = parser.parse_args(arguments)
     now = int(time.time())
     try:
@@ -52,8 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         complain(
             f"tsig-metrics: keys older than {options.max_age_days:g} days: {', '.join(overdue)}"
         )
-    if options.ended == "failure":
-        complain("tsig-metrics: the rotation failed; run debvisor.hci.rotate_tsig to see why")
+    if last.get("result"):
+        complain("tsig-metrics: the last rotation failed; run debvisor.hci.rotate_tsig to see why")
         return 3
     tell(f"{len(ring.classes)} classes of keys")
     return 1 if overdue else 0
@@ -64,11 +65,11 @@ def _noted(options: argparse.Namespace, now: int) -> dict[str, Any]:
     last: dict[str, Any] = {}
     if options.state.exists():
         last = json.loads(options.state.read_bytes())
-    if options.ended is None:
+    if not options.completed and options.service_result is None:
         return last
-    failed = options.ended == "failure"
+    failed = options.service_result not in (None, "success")
     last = {**last, "result": int(failed), "ended": now}
-    if not failed:
+    if options.completed:
         last["success"] = now
     write_whole(options.state, json.dumps(last).encode() + b"\n")
     if failed:
