@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._core import settings
 from .._core.errors import DebvisorError
+from .._dns import tsig
+from .._dns.client import Client
+from .._ports.dns_server import DnsServer
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class Settings:
         """Every server but this one."""
         return tuple(server for server in self.servers if server.name != self.node)
 
+    def vip(self, timeout: float, key_file: Path | None = None) -> closing[Client]:
+        """Return a client of the server behind the VIP, for a ``with`` statement."""
+        server = DnsServer(self.vips[0], self.port, timeout)
+        return closing(Client(server, lambda: read_key(key_file) if key_file else None))
+
     @property
     def former(self) -> Path:
         """Where copies of a former writer's zones wait to be compared."""
@@ -107,6 +116,14 @@ class Settings:
                 why=repr(cause),
                 hint="The dns_ha role writes it: run it again",
             ) from cause
+
+
+def read_key(path: Path) -> tsig.Key:
+    """Read a key file. Do it at each use: keys change under running programs."""
+    try:
+        return tsig.parse(path.read_bytes(), str(path))
+    except OSError as cause:
+        raise DebvisorError(f"the key {path} cannot be read", why=str(cause)) from cause
 
 
 def write_atomically(path: Path, text: str) -> None:
