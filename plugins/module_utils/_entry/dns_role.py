@@ -33,6 +33,7 @@ from .._ports.bind import Bind
 from .._ports.dns_probe import Question, ask, serials
 from . import dns_mend
 from .console import complain, now, tell
+from .dns_concerns import concerns
 from .dns_settings import Settings, write_atomically
 
 LOCAL = "127.0.0.1"
@@ -590,35 +591,15 @@ def show(config: Settings, as_json: bool) -> int:
     if not state:
         complain("dns-role does not run here.")
         return 3
-    age = time.monotonic() - state["heartbeat"]
-    state["age"] = round(age, 2)
-    state["concerns"] = concerns(config, state, age)
+    at = time.monotonic()
+    found = concerns(state, at, stale_after=config.stale_after, behind_limit=config.behind_limit)
+    state["age"] = round(at - state["heartbeat"], 2)
+    state["concerns"] = [concern.what for concern in found]
     if as_json:
         tell(json.dumps(state, indent=1))
     else:
         tell("\n".join(table(state)))
     return 1 if state["concerns"] else 0
-
-
-def concerns(config: Settings, state: Mapping[str, Any], age: float) -> list[str]:
-    """Return what an operator should look at, a sentence each; nothing where all is well."""
-    found = []
-    if age >= config.stale_after:
-        found.append(f"dns-role was last heard of {age:.0f} s ago")
-    if not state["healthy"]:
-        found.append("the local server does not answer: this node cannot hold the VIP")
-    if not state["quorum"]:
-        found.append("no majority of the DNS servers answers: this node does not write")
-    if state["trouble"]:
-        found.append(str(state["trouble"]))
-    for zone, about in state["zones"].items():
-        if about["serial"] is None:
-            found.append(f"{zone} is not loaded here: this node cannot hold the VIP")
-        elif about["behind_for"] > config.behind_limit:
-            found.append(
-                f"{zone} is behind for {about['behind_for']:.0f} s: this node cannot hold the VIP"
-            )
-    return found
 
 
 def table(state: Mapping[str, Any]) -> list[str]:
