@@ -33,6 +33,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._dns import (
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._dns.client import Client
 from ansible_collections.debvisor.hci.plugins.module_utils._dns.epoch import Epoch
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.errors import BadKey
 from ansible_collections.debvisor.hci.plugins.module_utils._entry.dns_mend import Mender
 from ansible_collections.debvisor.hci.plugins.module_utils._entry.dns_settings import Settings
 from ansible_collections.debvisor.hci.plugins.module_utils._ports import bind as tools
@@ -58,6 +59,26 @@ def client(primary: Named) -> Iterator[Client]:
     key = tsig.parse(key_text("all").encode(), "all")
     with closing(Client(DnsServer(primary.address, primary.port, 5.0), lambda: key)) as found:
         yield found
+
+
+@pytest.fixture
+def config(primary: Named, tmp_path: Path) -> Settings:
+    """What the programs on the node are told."""
+    for name in ("all", "transfer"):
+        (tmp_path / f"{name}.key").write_text(key_text(name))
+    return Settings(
+        node="n1",
+        rank=0,
+        vips=(primary.address,),
+        zones=("example.test",),
+        servers=(),
+        quorum=1,
+        port=primary.port,
+        link=tmp_path / "named.conf",
+        zone_dir=primary.folder,
+        role_key=tmp_path / "all.key",
+        transfer_key=tmp_path / "transfer.key",
+    )
 
 
 def test_an_epoch_begins_with_a_leap(client: Client) -> None:
@@ -91,6 +112,20 @@ def test_a_server_that_was_quicker_is_a_conflict(client: Client) -> None:
 def test_a_zone_that_is_not_there_is_not_taken_over(client: Client) -> None:
     with pytest.raises(DebvisorError):
         taking_over.take_over(client, names.parse("other.test."), LEAPT, FIRST, [])
+
+
+def test_a_key_is_read_at_each_use(config: Settings) -> None:
+    config.role_key.write_text(key_text("unknown"))
+    with config.vip(5.0, config.role_key) as server:
+        with pytest.raises(BadKey):
+            taking_over.history(server, APEX)
+        config.role_key.write_text(key_text("all"))
+        assert taking_over.history(server, APEX) == frozenset()
+        config.role_key.unlink()
+        with pytest.raises(DebvisorError, match="cannot be read"):
+            taking_over.history(server, APEX)
+    with config.vip(5.0) as server:
+        assert taking_over.history(server, APEX) == frozenset(), "it needs no key"
 
 
 TEXTS = [
@@ -149,25 +184,14 @@ def told(changes: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[str]]]:
 
 
 def test_updates_that_only_a_former_writer_has_are_replayed_or_told(
-    primary: Named, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    primary: Named,
+    client: Client,
+    config: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(settings, "SYSTEM_STATE_DIR", tmp_path / "state")
     monkeypatch.setattr(settings, "audit_file", lambda: tmp_path / "audit.jsonl")
-    for name in ("all", "transfer"):
-        (tmp_path / f"{name}.key").write_text(key_text(name))
-    config = Settings(
-        node="n1",
-        rank=0,
-        vips=(primary.address,),
-        zones=("example.test",),
-        servers=(),
-        quorum=1,
-        port=primary.port,
-        link=tmp_path / "named.conf",
-        zone_dir=primary.folder,
-        role_key=tmp_path / "all.key",
-        transfer_key=tmp_path / "transfer.key",
-    )
     logged: list[str] = []
     bind = tools.Bind(config.link, config.zone_dir)
     mender = Mender(config, bind, threading.Lock(), threading.Event(), logged.append)

@@ -17,6 +17,7 @@ from .._core.errors import DebvisorError
 from .._dns import tsig
 from .._dns.client import Client
 from .._ports.dns_server import DnsServer
+from .._ports.files import Files
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,7 @@ class Settings:
 
 def read_key(path: Path) -> tsig.Key:
     """Read a key file. Do it at each use: keys change under running programs."""
-    try:
-        return tsig.parse(path.read_bytes(), str(path))
-    except OSError as cause:
-        raise DebvisorError(f"the key {path} cannot be read", why=str(cause)) from cause
+    return tsig.parse(Files().read(str(path)), str(path))
 
 
 def write_atomically(path: Path, text: str) -> None:
