@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 
 from tests.bench import report
+from tests.checkout import expose
 
 CAPABILITIES = ("dns",)
 
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("capability", nargs="*", choices=(*CAPABILITIES, []), default=[])
     chosen = parser.parse_args(arguments).capability or CAPABILITIES
+    expose()
     for capability in chosen:
         measure: Callable[[], Iterator[list[report.Row]]] = importlib.import_module(
             f"tests.bench.{capability}"

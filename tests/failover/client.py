@@ -25,6 +25,8 @@ import dns.rcode
 import dns.tsig
 import dns.tsigkeyring
 import dns.update
+from ansible_collections.debvisor.hci.plugins.module_utils._dns import tsig
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.tsig import Key
 
 QUERY_PACE = 0.02
 UPDATE_PACE = 0.05
@@ -50,16 +52,9 @@ class Track:
         )
 
 
-@dataclass(frozen=True)
-class Key:
-    """A TSIG key as the client holds it."""
-
-    name: str
-    algorithm: str
-    secret: str
-
-    def keyring(self) -> Any:
-        return dns.tsigkeyring.from_text({self.name: (self.algorithm, self.secret)})
+def keyring(key: Key) -> Any:
+    """Return a key as dnspython takes it."""
+    return dns.tsigkeyring.from_text({key.name: (key.algorithm, tsig.encode_secret(key.secret))})
 
 
 class Client:
@@ -122,7 +117,7 @@ class Client:
     def _update(self, number: int) -> tuple[int, bytes, bytes]:
         name, address = self.record(number)
         message = dns.update.UpdateMessage(
-            self.zone, keyring=self.key.keyring(), keyalgorithm=self.key.algorithm
+            self.zone, keyring=keyring(self.key), keyalgorithm=self.key.algorithm
         )
         message.add(dns.name.from_text(name), 60, "A", address)
         wire = message.to_wire()
@@ -150,7 +145,7 @@ class Client:
     def _receiver(
         self, link: socket.socket, pending: dict[int, tuple[int, bytes]], track: Track
     ) -> None:
-        keyring = self.key.keyring()
+        known = keyring(self.key)
         while not self._stop.is_set():
             try:
                 wire = link.recv(4096)
@@ -161,7 +156,7 @@ class Client:
             if number < 0:
                 continue
             try:
-                answer = dns.message.from_wire(wire, keyring=keyring, request_mac=mac)
+                answer = dns.message.from_wire(wire, keyring=known, request_mac=mac)
             except dns.exception.DNSException as cause:
                 track.refused[number] = type(cause).__name__
                 continue

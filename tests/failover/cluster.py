@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +20,14 @@ import dns.tsig
 import dns.update
 import dns.xfr
 import dns.zone
+from ansible_collections.debvisor.hci.plugins.module_utils._dns import tsig
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.tsig import Key
 
-from tests.failover.client import Key
+from tests.failover.client import keyring
 from tests.lab import access, verbs
 from tests.lab.host import Host
 from tests.lab.layout import DOMAIN, Lab, Node, current_lab
+from tests.node.control_node import ControlNode
 
 PRIMARIES = ("node1", "node2")
 SECONDARY = "node3"
@@ -67,9 +69,7 @@ class Cluster:
 
     def run(self, name: str, command: str, timeout: float = 60.0) -> str:
         """Run a command on a node; it must succeed."""
-        done = access.run(self.lab, self.node(name), command, timeout=timeout)
-        assert done.returncode == 0, f"{name}: {command}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return ControlNode(self.lab).on(self.node(name), command, timeout)
 
     def status(self, name: str) -> dict[str, Any]:
         """Return what dns-role says on a node; empty where it cannot be asked."""
@@ -99,17 +99,15 @@ class Cluster:
 
     def key(self, kind: str) -> Key:
         """Fetch a key as an operator would, over ssh."""
-        text = self.run(PRIMARIES[0], f"cat /etc/debvisor/keys/debvisor-{kind}.key")
-        found = re.search(r'key "(.+?)".*algorithm (.+?);.*secret "(.+?)"', text, re.DOTALL)
-        assert found
-        return Key(*found.groups())
+        file = f"/etc/debvisor/keys/debvisor-{kind}.key"
+        return tsig.parse(self.run(PRIMARIES[0], f"cat {file}").encode(), file)
 
     def transfer(self, address: str, key: Key | None) -> dict[str, set[str]]:
         """Return the A records of the zone, by a transfer."""
         content = dns.zone.Zone(self.zone + ".", relativize=False)
         signed = (
             {
-                "keyring": key.keyring(),
+                "keyring": keyring(key),
                 "keyname": dns.name.from_text(key.name),
                 "keyalgorithm": key.algorithm,
             }
@@ -155,7 +153,7 @@ class Cluster:
         """Send one update; return the rcode, or the name of what went wrong."""
         message = dns.update.UpdateMessage(
             self.zone,
-            keyring=key.keyring() if key else None,
+            keyring=keyring(key) if key else None,
             keyalgorithm=key.algorithm if key else dns.tsig.default_algorithm,
         )
         if replace:

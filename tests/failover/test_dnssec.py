@@ -20,8 +20,9 @@ import dns.rdatatype
 import dns.rrset
 import dns.update
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.tsig import Key
 
-from tests.failover.client import Key
+from tests.failover.client import keyring
 from tests.failover.cluster import PRIMARIES, Cluster, eventually
 
 ZONE = "signed.debvisor.test"
@@ -150,7 +151,7 @@ def test_no_update_touches_the_zone_keys(signed: Cluster) -> None:
         key = signed.key(kind)
         for change in ("delete", "add"):
             message = dns.update.UpdateMessage(
-                ZONE, keyring=key.keyring(), keyalgorithm=key.algorithm
+                ZONE, keyring=keyring(key), keyalgorithm=key.algorithm
             )
             if change == "delete":
                 message.delete(apex, own)

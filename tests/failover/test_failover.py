@@ -12,10 +12,12 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
 
-from tests.failover.client import Client, Key
+from tests.failover.client import Client
 from tests.failover.cluster import PRIMARIES, SECONDARY, Cluster, eventually
 from tests.lab.layout import BUILD
 
@@ -268,7 +270,7 @@ def test_no_key_no_update(cluster: Cluster) -> None:
 
 def test_another_secret_is_refused(cluster: Cluster) -> None:
     key = cluster.key("node")
-    forged = Key(key.name, key.algorithm, "A" * 43 + "=")
+    forged = replace(key, secret=Secret(bytes(32)))
     assert (
         cluster.update(cluster.vip, forged, f"x.{cluster.zone}", "192.0.2.1") == "PeerBadSignature"
     )

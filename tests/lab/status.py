@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from plugins.module_utils._ports.dns_probe import Question, ask, serials
 from tests.lab import access, network, nodes
-from tests.lab.dns_probe import soa_serial
 from tests.lab.host import Host
 from tests.lab.layout import CHECKOUT, DOMAIN, FIRST_LAB, Lab, Node
 from tests.lab.nodes import State
@@ -20,6 +20,7 @@ from tests.lab.nodes import State
 QUESTION = "ip -j address show scope global; named-checkconf -l 2>/dev/null || true"
 BUILT_IN_ZONES = {".", "localhost", "0.in-addr.arpa", "127.in-addr.arpa", "255.in-addr.arpa"}
 SHOWN_GROUPS_OMIT = {"all", "ungrouped", "debvisor"}
+DNS_BUDGET = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +124,15 @@ def _print_zones(lab: Lab, reports: Sequence[Report]) -> None:
         return
     rows = [("ZONE (serials)", *(report.node.name for report in reports), f"VIP {lab.vip4}")]
     servers = [str(report.node.address4) for report in reports] + [str(lab.vip4)]
-    questions = [(server, zone) for zone in zones for server in servers]
-    with ThreadPoolExecutor(16) as pool:
-        serials = dict(
-            zip(questions, pool.map(lambda asked: soa_serial(*asked), questions), strict=True)
-        )
+    questions = [Question(server, zone) for zone in zones for server in servers]
+    told = serials(ask(questions, DNS_BUDGET))
     for zone in zones:
         cells = []
         for report in reports:
-            serial = serials[str(report.node.address4), zone]
+            serial = told.get(str(report.node.address4), {}).get(zone)
             writer = " (writer)" if report.zones.get(zone) == "primary" else ""
             cells.append("no answer" if serial is None else f"{serial}{writer}")
-        at_vip = serials[str(lab.vip4), zone]
+        at_vip = told.get(str(lab.vip4), {}).get(zone)
         rows.append((zone, *cells, "no answer" if at_vip is None else str(at_vip)))
     _print_table(rows)
 

@@ -9,16 +9,16 @@ carried and installed under observation. Then its bytes are looked for.
 
 from __future__ import annotations
 
-import base64
 import concurrent.futures
 import json
-import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
+from ansible_collections.debvisor.hci.plugins.module_utils._dns import tsig
 
 from tests.lab import access
 from tests.lab.layout import Node
@@ -39,16 +39,16 @@ class Observation:
     rounds: dict[str, int] = field(default_factory=dict)
 
 
-def forms(secret: str) -> set[str]:
-    raw = base64.b64decode(secret)
-    return {secret, secret.rstrip("="), raw.hex(), secret.replace("/", "\\/")}
+def forms(secret: Secret) -> set[str]:
+    text = tsig.encode_secret(secret)
+    return {text, text.rstrip("="), secret.reveal().hex(), text.replace("/", "\\/")}
 
 
 def secrets_on(control: ControlNode, node: Node) -> dict[str, set[str]]:
-    text = control.on(node, f"cat {KEYS}/*.key")
-    found = re.findall(r'key\s+"?([^"\s]+)"?\s*\{.*?secret\s+"([^"]+)"', text, re.DOTALL)
-    assert found, f"{node.name} holds no key at all: nothing would be searched for"
-    return {name: forms(secret) for name, secret in found}
+    files = control.on(node, f"ls {KEYS}/*.key").split()
+    assert files, f"{node.name} holds no key at all: nothing would be searched for"
+    keys = [tsig.parse(control.on(node, f"cat {file}").encode(), file) for file in files]
+    return {key.name: forms(key.secret) for key in keys}
 
 
 def sample(control: ControlNode, node: Node) -> dict[str, Any]:

@@ -9,47 +9,39 @@ served now. Nothing is lost: every change is replayed, already there, or a confl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from . import names, rdata, rrset
+from .rrset import Key, RRset, Sets
 from .serials import ahead
+from .zone_file import Texts, Typed
 
-LEFT_OUT = frozenset(
-    {"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY", "TYPE65534"}
-)
-"""Types that the server itself keeps."""
+SERVERS_OWN = {
+    "SOA": rdata.SOA,
+    "RRSIG": rdata.RRSIG,
+    "NSEC": rdata.NSEC,
+    "NSEC3": rdata.NSEC3,
+    "NSEC3PARAM": rdata.NSEC3PARAM,
+    "DNSKEY": rdata.DNSKEY,
+    "CDS": rdata.CDS,
+    "CDNSKEY": rdata.CDNSKEY,
+    "TYPE65534": 65534,
+}
+"""Types that the server itself keeps, as BIND writes them; they are left out."""
+LEFT_OUT = frozenset(SERVERS_OWN.values())
 
-
-class Key(NamedTuple):
-    """An RRset's name (absolute, lower case) and type."""
-
-    name: str
-    kind: str
+EMPTY = RRset(0, frozenset())
+"""Two sets are the same where their data are: RFC 2136 compares no TTL."""
 
 
 class Record(NamedTuple):
-    """One record, with its data in canonical text."""
+    """One record of a journal."""
 
-    name: str
-    kind: str
+    key: Key
     ttl: int
-    data: str
-
-    @property
-    def key(self) -> Key:
-        return Key(self.name, self.kind)
-
-
-class RRset(NamedTuple):
-    """A TTL and the data under one key. Two are the same where their data are: RFC 2136 compares no TTL."""
-
-    ttl: int
-    data: frozenset[str]
-
-
-EMPTY = RRset(0, frozenset())
-Content = Mapping[Key, RRset]
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +63,13 @@ class Change:
     ours: RRset
     theirs: RRset
 
+    @property
+    def update(self) -> rrset.Change:
+        """What replays it."""
+        return rrset.Change(
+            *self.key, self.base if self.base.data else None, self.ours if self.ours.data else None
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Merge:
@@ -85,15 +84,6 @@ class Merge:
         return not (self.apply or self.already or self.conflicts)
 
 
-def content(records: Iterable[Record]) -> dict[Key, RRset]:
-    """Gather records into RRsets."""
-    found: dict[Key, RRset] = {}
-    for record in records:
-        before = found.get(record.key, EMPTY)
-        found[record.key] = RRset(record.ttl, before.data | {record.data})
-    return found
-
-
 def unshared(deltas: Sequence[Delta], base: int) -> tuple[Delta, ...] | None:
     """Return the deltas from ``base`` on, or None where the journal does not reach back to it."""
     if not deltas:
@@ -106,7 +96,7 @@ def unshared(deltas: Sequence[Delta], base: int) -> tuple[Delta, ...] | None:
     return None
 
 
-def rewind(final: Content, deltas: Sequence[Delta]) -> dict[Key, RRset]:
+def rewind(final: Sets, deltas: Sequence[Delta]) -> dict[Key, RRset]:
     """Take ``deltas`` back from ``final``; return what each RRset was that they touch."""
     state = dict(final)
     touched: set[Key] = set()
@@ -122,7 +112,7 @@ def rewind(final: Content, deltas: Sequence[Delta]) -> dict[Key, RRset]:
     return {key: state.get(key, EMPTY) for key in touched}
 
 
-def merge(base: Content, ours: Content, theirs: Content, *, skip: Iterable[str] = ()) -> Merge:
+def merge(base: Sets, ours: Sets, theirs: Sets, *, skip: Iterable[bytes] = ()) -> Merge:
     """Sort the changes from ``base`` to ``ours`` by what ``theirs`` holds now.
 
     :param base: only the RRsets that were touched.
@@ -132,74 +122,127 @@ def merge(base: Content, ours: Content, theirs: Content, *, skip: Iterable[str] 
     kinds = _kinds_by_name(theirs)
     apply, already, conflicts = [], [], []
     for key in sorted(base):
-        if key.kind in LEFT_OUT or key.name in skipped:
+        name, kind = key
+        if kind in LEFT_OUT or name in skipped:
             continue
         change = Change(key, base[key], ours.get(key, EMPTY), theirs.get(key, EMPTY))
         if change.ours.data in (change.base.data, change.theirs.data):
             already.append(change)
-        elif change.theirs.data != change.base.data or _clashes(change, kinds.get(key.name, set())):
+        elif change.theirs.data != change.base.data or _clashes(change, kinds.get(name, set())):
             conflicts.append(change)
         else:
             apply.append(change)
     return Merge(tuple(apply), tuple(already), tuple(conflicts))
 
 
-def compare(ours: Content, theirs: Content, *, skip: Iterable[str] = ()) -> Merge:
+def compare(ours: Sets, theirs: Sets, *, skip: Iterable[bytes] = ()) -> Merge:
     """Compare whole zones where no common base is known: every difference is left to a person."""
     skipped = frozenset(skip)
     conflicts = [
         Change(key, EMPTY, ours[key], theirs.get(key, EMPTY))
         for key in sorted(ours)
-        if key.kind not in LEFT_OUT
-        and key.name not in skipped
+        if key[1] not in LEFT_OUT
+        and key[0] not in skipped
         and ours[key].data != theirs.get(key, EMPTY).data
     ]
     return Merge(conflicts=tuple(conflicts))
 
 
-def _kinds_by_name(zone: Content) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for key, rrset in zone.items():
-        if rrset.data and key.kind not in LEFT_OUT:
-            found.setdefault(key.name, set()).add(key.kind)
+def _kinds_by_name(zone: Sets) -> dict[bytes, set[int]]:
+    found: dict[bytes, set[int]] = {}
+    for (name, kind), held in zone.items():
+        if held.data and kind not in LEFT_OUT:
+            found.setdefault(name, set()).add(kind)
     return found
 
 
-def _clashes(change: Change, present: set[str]) -> bool:
+def _clashes(change: Change, present: set[int]) -> bool:
     """Tell whether a CNAME would stand beside other data; RFC 2136 section 3.4.2.2 drops such an add silently."""
     if not change.ours.data:
         return False
-    others = present - {change.key.kind}
-    return bool(others) if change.key.kind == "CNAME" else "CNAME" in others
+    others = present - {change.key[1]}
+    return bool(others) if change.key[1] == rdata.CNAME else rdata.CNAME in others
 
 
-def script(zone: str, server: str, changes: Iterable[Change], header: Iterable[str]) -> str:
-    """Return the changes as an ``nsupdate`` script, each sent by itself with what it rests on as prerequisite."""
+def told(
+    changes: Sequence[Change], to_text: Callable[[Sequence[Typed]], Sequence[Texts]]
+) -> list[dict[str, Any]]:
+    """Return the changes as text, for reports and scripts."""
+    records = {
+        (change.key[1], data)
+        for change in changes
+        for held in (change.base, change.ours, change.theirs)
+        for data in held.data
+    }
+    ordered = sorted(records)
+    shown = dict(zip(ordered, to_text(ordered), strict=True))
+    kinds = {kind: text for (kind, _data), (text, _shown) in shown.items()}
+
+    def texts(kind: int, held: RRset) -> list[str]:
+        return sorted(shown[kind, data][1] for data in held.data)
+
+    return [
+        {
+            "name": names.render(name),
+            "type": kinds.get(kind) or rdata.type_text(kind),
+            "ttl": change.ours.ttl,
+            "base": texts(kind, change.base),
+            "ours": texts(kind, change.ours),
+            "theirs": texts(kind, change.theirs),
+        }
+        for change in changes
+        for name, kind in [change.key]
+    ]
+
+
+def script(zone: str, server: str, changes: Iterable[dict[str, Any]], header: Iterable[str]) -> str:
+    """Return told changes as an ``nsupdate`` script, each sent by itself with what it rests on as prerequisite."""
     lines = [f"; {line}" for line in header]
     lines += [f"server {server}", f"zone {zone}"]
     for change in changes:
-        name, kind = change.key
+        place = f"{change['name']} {change['type']}"
         lines.append("")
-        if change.base.data:
-            lines += [f"prereq yxrrset {name} {kind} {data}" for data in sorted(change.base.data)]
+        if change["base"]:
+            lines += [f"prereq yxrrset {place} {data}" for data in change["base"]]
+            lines.append(f"update delete {place}")
         else:
-            lines.append(f"prereq nxrrset {name} {kind}")
-        if change.base.data:
-            lines.append(f"update delete {name} {kind}")
+            lines.append(f"prereq nxrrset {place}")
         lines += [
-            f"update add {name} {change.ours.ttl} {kind} {data}"
-            for data in sorted(change.ours.data)
+            f"update add {change['name']} {change['ttl']} {change['type']} {data}"
+            for data in change["ours"]
         ]
         lines.append("send")
     return "\n".join(lines) + "\n"
 
 
-def journal(text: str, zone: str) -> tuple[Delta, ...]:
+class _Line(NamedTuple):
+    sign: str
+    name: str
+    ttl: int
+    kind: str
+    data: str
+
+
+def journal(
+    text: str, zone: str, to_wire: Callable[[Sequence[Texts]], Sequence[Typed]]
+) -> tuple[Delta, ...]:
     """Read what ``named-journalprint`` prints: ``add`` or ``del`` and a record. A delta begins with ``del`` of a SOA.
 
     :param zone: absolute, in lower case.
+    :param to_wire: turns texts into wire form.
     :raises ValueError: for a line that is not of that form.
     """
+    lines = [_journal_line(line) for line in text.splitlines() if line.strip()]
+    kept = [line for line in lines if line.kind not in SERVERS_OWN]
+    # A name is what a PTR record can hold, and so goes the same way as the data.
+    owners = sorted({line.name for line in kept})
+    found = to_wire(
+        [*(("PTR", name) for name in owners), *((line.kind, line.data) for line in kept)]
+    )
+    wire_names = {
+        name: data for name, (_kind, data) in zip(owners, found[: len(owners)], strict=True)
+    }
+    typed = iter(found[len(owners) :])
     deltas: list[Delta] = []
     removed: list[Record] = []
     added: list[Record] = []
@@ -210,27 +253,27 @@ def journal(text: str, zone: str) -> tuple[Delta, ...]:
         if start is not None:
             deltas.append(Delta(start, end, tuple(removed), tuple(added)))
 
-    for line in text.splitlines():
-        if not line.strip():
-            continue
-        sign, record = _journal_line(line)
-        is_apex = record.kind == "SOA" and record.name == zone
-        if is_apex and sign == "del":
+    for line in lines:
+        if line.kind not in SERVERS_OWN:
+            kind, data = next(typed)
+            record = Record((wire_names[line.name], kind), line.ttl, data)
+            (added if line.sign == "add" else removed).append(record)
+        elif (line.kind, line.name) == ("SOA", zone):
+            serial = int(line.data.split()[2])
+            if line.sign == "add":
+                end = serial
+                continue
             close()
-            start, removed, added = int(record.data.split()[2]), [], []
-        elif is_apex:
-            end = int(record.data.split()[2])
-        elif start is not None:
-            (added if sign == "add" else removed).append(record)
+            start, removed, added = serial, [], []
     close()
     return tuple(deltas)
 
 
-def _journal_line(line: str) -> tuple[str, Record]:
+def _journal_line(line: str) -> _Line:
     try:
         sign, name, ttl, _klass, kind, data = line.split(None, 5)
         if sign not in ("add", "del"):
             raise ValueError(f"it begins with {sign!r}")
-        return sign, Record(name.lower(), kind.upper(), int(ttl), data)
+        return _Line(sign, name.lower(), int(ttl), kind.upper(), data)
     except ValueError as cause:
         raise ValueError(f"not a line of a journal: {line[:80]!r}") from cause

@@ -13,6 +13,8 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from . import rdata
+
 KEPT = 16
 """Epochs that stay in the set. A server that missed more than this has to compare whole zones."""
 
@@ -35,17 +37,28 @@ class Epoch:
         """Return it as the text of a TXT record."""
         return f"v=1 epoch={self.number} node={self.node} from={self.start} time={self.time}"
 
+    @property
+    def data(self) -> bytes:
+        """The data of its TXT record."""
+        text = self.text().encode()
+        return bytes([len(text)]) + text
 
-def owner(zone: str) -> str:
+
+def owner(zone: bytes) -> bytes:
     """Return the name that holds the set of ``zone``."""
-    return f"_writer.{zone}"
+    return b"\x07_writer" + zone
+
+
+def held(data: Iterable[bytes]) -> frozenset[Epoch]:
+    """Read the TXT records of a set."""
+    return parse(b"".join(rdata.strings(item)).decode("ascii", "replace") for item in data)
 
 
 def parse(texts: Iterable[str]) -> frozenset[Epoch]:
-    """Read the texts of a TXT set. What is not ours is passed over."""
+    """Read the texts of the records. What is not ours is passed over."""
     found = set()
     for text in texts:
-        if match := _FORM.fullmatch(text.strip('"')):
+        if match := _FORM.fullmatch(text):
             number, node, start, time = match.groups()
             found.add(Epoch(int(number), int(start), node, time))
     return frozenset(found)

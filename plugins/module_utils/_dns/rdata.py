@@ -279,18 +279,26 @@ def _quote(part: bytes) -> str:
     return f'"{inside}"'
 
 
-def _render_txt(data: bytes) -> str:
+def strings(data: bytes) -> list[bytes]:
+    """Take the data of a TXT record apart.
+
+    :raises ValueError: where it is not that.
+    """
     parts = []
     position = 0
     while position < len(data):
         end = position + 1 + data[position]
         if end > len(data):
             raise ValueError("a string longer than its record")
-        parts.append(_quote(data[position + 1 : end]))
+        parts.append(data[position + 1 : end])
         position = end
     if not parts:
         raise ValueError("no string at all")
-    return " ".join(parts)
+    return parts
+
+
+def _render_txt(data: bytes) -> str:
+    return " ".join([_quote(part) for part in strings(data)])
 
 
 _CAA = re.compile(r'(\S+) +(\S+) +(".*"|\S+)', re.DOTALL)

@@ -63,9 +63,14 @@ def decode_secret(text: str, algorithm: str) -> Secret:
     return Secret(raw)
 
 
+def encode_secret(secret: Secret) -> str:
+    """Return the base64 text of a key, for where a key is used as text. Show it to nobody."""
+    return base64.b64encode(secret.reveal()).decode()
+
+
 def render(key: Key) -> bytes:
     """Return the text of a key file."""
-    secret = base64.b64encode(key.secret.reveal()).decode()
+    secret = encode_secret(key.secret)
     return (
         f'key "{key.name}" {{\n\talgorithm {key.algorithm};\n\tsecret "{secret}";\n}};\n'.encode()
     )

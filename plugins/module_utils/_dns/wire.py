@@ -9,6 +9,7 @@ dnspython could do it, at ten times the cost for each record. The tests hold thi
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -137,6 +138,18 @@ def _read(wire: bytes) -> Message:
 _RECORD = struct.Struct("!HHIH")
 
 
+def record(name: bytes, kind: int, klass: int, ttl: int, data: bytes) -> bytes:
+    """Return a record as it stands in a message."""
+    return name + _RECORD.pack(kind, klass, ttl, len(data)) + data
+
+
+def update(zone: bytes, prerequisites: Sequence[bytes], updates: Sequence[bytes]) -> bytes:
+    """Return an UPDATE message of records that are written out. It has no identity yet."""
+    head = HEADER.pack(0, UPDATE << 11, 1, len(prerequisites), len(updates), 0)
+    section = zone + struct.pack("!HH", rdata.SOA, IN)
+    return b"".join([head, section, *prerequisites, *updates])
+
+
 def _read_records(
     wire: bytes, position: int, count: int, into: list[Record], cache: dict[int, bytes]
 ) -> int:
@@ -192,6 +205,11 @@ def _read_embedded(
     if position > after or (kind != rdata.SOA and position != after):
         raise Malformed(f"a {rdata.type_text(kind)} record does not hold what its length says")
     return data + wire[position:after]
+
+
+def canonical(kind: int, data: bytes) -> bytes:
+    """Return record data as :func:`read` gives it: the names in it in lower case."""
+    return _read_embedded(data, 0, len(data), kind, {}) if kind in _EMBEDDED and data else data
 
 
 def read_name(wire: bytes, position: int, cache: dict[int, bytes]) -> tuple[bytes, int]:
@@ -259,6 +277,12 @@ def read_soa(data: bytes) -> Soa:
         return Soa(primary, *struct.unpack_from("!5I", data, position))
     except (IndexError, struct.error) as cause:
         raise Malformed("a SOA record that ends in the middle") from cause
+
+
+def with_serial(soa: bytes, serial: int) -> bytes:
+    """Return the data of a SOA record under another serial."""
+    numbers = len(soa) - 20
+    return soa[:numbers] + serial.to_bytes(4, "big") + soa[numbers + 4 :]
 
 
 def with_identity(wire: bytes, identity: int) -> bytes:

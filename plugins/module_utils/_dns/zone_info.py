@@ -10,7 +10,7 @@ from typing import Any
 
 from .._core.errors import DebvisorError, InvalidInput, Problem, TimedOut, Unreachable
 from .._core.waiting import Clock
-from . import epoch, names, rdata, serials, wire
+from . import epoch, names, rdata, serials, taking_over, wire
 from .client import Client, Transport
 from .places import Place, check_address, read_place
 from .tsig import parse as parse_key
@@ -95,23 +95,12 @@ def _ask(client: Client, zone: bytes) -> tuple[dict[str, Any], DebvisorError | N
     """Return what the server says of the zone, and the error where asking it further is of no use."""
     try:
         soa = client.soa(zone)
-        history = _history(client, zone)
+        history = taking_over.history(client, zone)
     except (TimedOut, Unreachable) as silence:
         return _entry(SILENT, silence.what), silence
     except DebvisorError as denial:
         return _entry(OTHER, denial.what), None
     return _entry(AUTHORITATIVE, "", soa.serial, history), None
-
-
-def _history(client: Client, zone: bytes) -> frozenset[epoch.Epoch]:
-    owner = names.parse("_writer", zone)
-    answer = client.ask(owner, rdata.TXT)
-    texts = [
-        rdata.render(rdata.TXT, record.data)
-        for record in answer.answers
-        if record.kind == rdata.TXT
-    ]
-    return epoch.parse(texts)
 
 
 def _hostname(client: Client) -> str:

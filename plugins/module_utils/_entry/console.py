@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 
 def tell(text: str) -> None:
@@ -18,3 +19,8 @@ def complain(text: str) -> None:
     """Say what happens or went wrong, to a person or to the unit's journal."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def now() -> str:
+    """The present time in UTC, as people and records say it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

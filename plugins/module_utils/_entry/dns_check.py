@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """dns-check: the second look at the local DNS server, run by keepalived. Exit 0: it may hold the VIP.
 
-It imports the standard library and :mod:`_ports.dns_probe` alone, so that it starts in milliseconds.
+It imports the standard library and a few small modules of ours alone, so that it starts in milliseconds.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 from .._ports.dns_probe import Answer, Question, ask
 from .console import complain
+from .dns_concerns import OK, UNKNOWN, UNSERVED, concerns
 
 BUDGET = 0.5
 LOCAL = "127.0.0.1"
 REFUSED = 5
 """The rcode of a server that does not know the zone (RFC 1035 section 4.1.1)."""
-OK, UNSERVED, STALE, BEHIND, UNKNOWN = 0, 1, 2, 3, 4
 
 
 def judge(
@@ -31,7 +31,7 @@ def judge(
     stale_after: float,
     behind_limit: float,
 ) -> tuple[int, str]:
-    """Return the exit code and its reason."""
+    """Return the exit code and its reason: first what the server answers, then what dns-role knows."""
     served = any(answer and answer.serial is not None for answer in answers.values())
     for question, answer in answers.items():
         where = f"{question.zone} at {question.address}"
@@ -45,14 +45,9 @@ def judge(
             return UNSERVED, f"{where}: the answer has no authority"
         if answer.serial is None:
             return UNSERVED, f"{where}: no SOA in the answer"
-    if state is None:
-        return STALE, "dns-role tells nothing"
-    age = at - state["heartbeat"]
-    if age > stale_after:
-        return STALE, f"dns-role was last heard of {age:.1f} s ago"
-    for zone, about in state["zones"].items():
-        if about["behind_for"] > behind_limit:
-            return BEHIND, f"{zone} is behind for {about['behind_for']:.0f} s"
+    for concern in concerns(state, at, stale_after=stale_after, behind_limit=behind_limit):
+        if concern.code != OK:
+            return concern.code, concern.what
     return OK, "fine"
 
 

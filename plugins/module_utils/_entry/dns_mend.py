@@ -19,12 +19,15 @@ from .._core import settings
 from .._core.audit import Audit
 from .._core.durable import write_whole
 from .._core.errors import Conflict, DebvisorError
-from .._dns import divergence, epoch
-from .._dns.divergence import Change, Content, Delta, Merge, Record
+from .._core.waiting import SystemClock
+from .._dns import divergence, epoch, names, rdata, signing, taking_over, wire, zone_file
+from .._dns.divergence import Change, Delta, Merge
+from .._dns.packing import pack
+from .._dns.rrset import Sets
 from .._dns.serials import ahead
+from .._dns.writing import bring_about
 from .._ports import bind as tools
 from .._ports.bind import Bind
-from .._ports.dns_writer import Exact, Server, Signer, canonical
 from .dns_settings import Settings
 
 
@@ -52,15 +55,12 @@ class Mender:
         transition: threading.Lock,
         stop: threading.Event,
         log: Callable[[str], None],
-        read_key: Callable[[Path], Signer],
     ) -> None:
         self._config = config
         self._bind = bind
         self._transition = transition
         self._stop = stop
         self._log = log
-        self._read_key = read_key
-        self._server = Server(config.vips[0], config.port)
         self._said: dict[str, str] = {}
 
     def start(self) -> None:
@@ -112,24 +112,21 @@ class Mender:
     def compare(self, journal: Path) -> bool:
         """Compare one kept zone; tell whether it is settled."""
         zone = journal.name.removesuffix(".zone.jnl")
-        theirs = epoch.parse(self._server.texts(epoch.owner(zone), 1.0))
-        ours = _zone_records(zone, journal.with_suffix(""))
-        history = epoch.parse(
-            record.data.strip('"')
-            for record in ours
-            if record.kind == "TXT" and record.name == _absolute(epoch.owner(zone))
-        )
-        fork = epoch.fork(history, theirs)
+        apex = names.parse(f"{zone}.")
+        with self._config.vip(1.0) as server:
+            theirs = taking_over.history(server, apex)
+        ours = zone_file.read_raw(tools.raw_zone(zone, journal.with_suffix("")))
+        fork = epoch.fork(_history(ours, apex), theirs)
         if fork is None:
             return False
-        deltas = divergence.journal(tools.journal_text(journal), _absolute(zone))
+        deltas = divergence.journal(tools.journal_text(journal), f"{zone.lower()}.", _to_wire)
         extra = divergence.unshared(deltas, fork.base) if fork.base is not None else None
         if extra == ():
             return True
-        if extra is None and fork.base is not None and not _beyond(ours, fork.base):
+        if extra is None and fork.base is not None and not _beyond(ours, apex, fork.base):
             return True
         self._fetch_afresh(zone)
-        merged = self._merge(zone, ours, extra)
+        merged = self._merge(apex, ours, extra)
         if merged.empty:
             return True
         self._report(zone, journal, fork, extra, merged)
@@ -140,19 +137,13 @@ class Mender:
             if self._bind.in_force() == "follower":
                 self._bind.retransfer(zone)
 
-    def _merge(self, zone: str, ours: Sequence[Record], extra: tuple[Delta, ...] | None) -> Merge:
-        key = self._read_key(self._config.transfer_key)
-        theirs = divergence.content(
-            Record(*plain) for plain in self._server.transfer(zone, key, 30.0)
-        )
-        final: Content = divergence.content(ours)
-        skip = (_absolute(epoch.owner(zone)),)
+    def _merge(self, apex: bytes, ours: Sets, extra: tuple[Delta, ...] | None) -> Merge:
+        with self._config.vip(30.0, self._config.transfer_key) as server:
+            _serial, theirs = server.transfer(apex)
+        skip = (epoch.owner(apex),)
         if extra is None:
-            return divergence.compare(final, theirs, skip=skip)
-        canonical_deltas = [_canonical(delta) for delta in extra]
-        return divergence.merge(
-            divergence.rewind(final, canonical_deltas), final, theirs, skip=skip
-        )
+            return divergence.compare(ours, theirs, skip=skip)
+        return divergence.merge(divergence.rewind(ours, extra), ours, theirs, skip=skip)
 
     def _report(
         self,
@@ -167,22 +158,24 @@ class Mender:
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         name = f"{zone}-{fork.successor.number}-{journal.parent.name}"
         changes = (*merged.apply, *merged.already, *merged.conflicts)
+        told = divergence.told(changes, _to_text)
+        told_of = {change.key: text for change, text in zip(changes, told, strict=True)}
         header = (
             f"Updates of {zone} that only {self._config.node} had accepted when {fork.successor.node} took over",
             f"at serial {fork.successor.start} (epoch {fork.successor.number}). Replay: nsupdate -k KEY THIS-FILE",
         )
-        script = divergence.script(zone, self._config.vips[0], changes, header)
+        script = divergence.script(zone, self._config.vips[0], told, header)
         write_whole(folder / f"{name}.nsupdate", script.encode())
-        applied, conflicts = self._replay(zone, merged)
-        report = {
+        applied, conflicts = self._replay(names.parse(f"{zone}."), merged)
+        report: dict[str, Any] = {
             "zone": zone,
             "node": self._config.node,
             "successor": fork.successor.text(),
             "base_known": extra is not None,
             "updates": len(extra or ()),
-            "applied": [_told(change) for change in applied],
-            "already": [_told(change) for change in merged.already],
-            "conflicts": [_told(change) for change in conflicts],
+            "applied": [told_of[change.key] for change in applied],
+            "already": [told_of[change.key] for change in merged.already],
+            "conflicts": [told_of[change.key] for change in conflicts],
         }
         write_whole(folder / f"{name}.report.json", json.dumps(report, indent=1).encode() + b"\n")
         summary = (
@@ -197,77 +190,50 @@ class Mender:
                 scope=f"zone:{zone}",
                 result="conflicts" if conflicts else "replayed",
                 actions=[
-                    {"verb": "replay", "target": f"{change.key.name} {change.key.kind}"}
-                    for change in applied
+                    {"verb": "replay", "target": f"{change['name']} {change['type']}"}
+                    for change in report["applied"]
                 ],
                 before=None,
                 after=report,
             )
 
-    def _replay(self, zone: str, merged: Merge) -> tuple[list[Change], list[Change]]:
+    def _replay(self, apex: bytes, merged: Merge) -> tuple[list[Change], list[Change]]:
         """Send what may be replayed. A change that meets another one is a conflict; silence is tried again."""
-        key = self._read_key(self._config.role_key)
         applied: list[Change] = []
         conflicts = list(merged.conflicts)
         deadline = time.monotonic() + 30.0
-        for change in merged.apply:
-            exact = Exact(
-                change.key.name,
-                change.key.kind,
-                change.ours.ttl,
-                change.base.data,
-                change.ours.data,
-            )
-            while True:
-                try:
-                    self._server.replace(zone, key, exact, 1.0)
-                    applied.append(change)
-                    break
-                except Conflict:
-                    # It may be our own message, answered too late the first time: then all is well.
-                    conflicts.append(change)
-                    break
-                except DebvisorError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
+        with self._config.vip(1.0, self._config.role_key) as server:
+            for change in merged.apply:
+                batches = pack(apex, [change.update], signing.LONGEST_SIGNATURE)
+                while True:
+                    try:
+                        bring_about(server, batches, 1.0, SystemClock())
+                        applied.append(change)
+                        break
+                    except Conflict:
+                        conflicts.append(change)
+                        break
+                    except DebvisorError:
+                        if time.monotonic() > deadline:
+                            raise
+                        time.sleep(0.1)
         return applied, conflicts
 
 
-def _told(change: Change) -> dict[str, Any]:
-    return {
-        "name": change.key.name,
-        "type": change.key.kind,
-        "ttl": change.ours.ttl,
-        "base": sorted(change.base.data),
-        "ours": sorted(change.ours.data),
-        "theirs": sorted(change.theirs.data),
-    }
+def _to_wire(texts: Sequence[zone_file.Texts]) -> list[zone_file.Typed]:
+    return zone_file.to_wire(texts, tools.to_raw)
 
 
-def _absolute(name: str) -> str:
-    return name.rstrip(".").lower() + "."
+def _to_text(records: Sequence[zone_file.Typed]) -> list[zone_file.Texts]:
+    return zone_file.to_text(records, tools.to_full)
 
 
-def _canonical(delta: Delta) -> Delta:
-    def all_of(records: Sequence[Record]) -> tuple[Record, ...]:
-        return tuple(Record(*canonical(*record)) for record in records)
-
-    return Delta(delta.start, delta.end, all_of(delta.removed), all_of(delta.added))
+def _history(ours: Sets, apex: bytes) -> frozenset[epoch.Epoch]:
+    """Return the epochs that a kept copy knows."""
+    return epoch.held(ours.get((epoch.owner(apex), rdata.TXT), divergence.EMPTY).data)
 
 
-def _zone_records(zone: str, file: Path) -> list[Record]:
-    """Return what a kept copy holds with its journal applied."""
-    records = []
-    for line in tools.zone_text(zone, file).splitlines():
-        fields = line.split(None, 4)
-        if len(fields) == 5 and not line.startswith(";"):
-            name, ttl, _klass, kind, data = fields
-            records.append(Record(*canonical(name, kind, int(ttl), data)))
-    return records
-
-
-def _beyond(ours: Sequence[Record], base: int) -> bool:
+def _beyond(ours: Sets, apex: bytes, base: int) -> bool:
     """Tell whether our serial went past ``base``."""
-    serial = next(int(record.data.split()[2]) for record in ours if record.kind == "SOA")
-    return ahead(serial, base) > 0
+    [soa] = ours[apex, rdata.SOA].data
+    return ahead(wire.read_soa(soa).serial, base) > 0

@@ -24,15 +24,16 @@ from typing import Any
 
 from .._core import settings
 from .._core.errors import DebvisorError
-from .._dns import epoch, tsig, writer
+from .._dns import epoch, names, taking_over, writer
+from .._dns.client import Client
 from .._dns.serials import ahead
 from .._dns.writer import Role, Situation, Step, Verb
 from .._ports import addresses, service_manager
 from .._ports.bind import Bind
 from .._ports.dns_probe import Question, ask, serials
-from .._ports.dns_writer import Server, Signer, now
 from . import dns_mend
-from .console import complain, tell
+from .console import complain, now, tell
+from .dns_concerns import concerns
 from .dns_settings import Settings, write_atomically
 
 LOCAL = "127.0.0.1"
@@ -324,10 +325,9 @@ class Actor:
         self.bind.point_to("closed")
         self.bind.reconfigure()
         at_vip = self._wait_for_zones()
-        server = Server(self._config.vips[0], self._config.port)
-        signer = role_key(self._config)
-        for zone in self._config.zones:
-            self._take_over(server, signer, zone, fresh.own[zone], at_vip[zone])
+        with self._config.vip(self._config.update_timeout, self._config.role_key) as server:
+            for zone in self._config.zones:
+                self._take_over(server, zone, fresh.own[zone], at_vip[zone])
         self.bind.point_to("writer")
         self.bind.reconfigure()
 
@@ -367,29 +367,19 @@ class Actor:
                 )
             time.sleep(0.01)
 
-    def _take_over(
-        self, server: Server, signer: Signer, zone: str, followed: int, serial: int
-    ) -> None:
+    def _take_over(self, server: Client, zone: str, followed: int, serial: int) -> None:
         """Raise the serial and note the epoch.
 
         :param followed: the serial that we had as a follower: where this epoch begins.
         :param serial: the serial by now. BIND may have signed something since.
         """
-        timeout = self._config.update_timeout
-        name = epoch.owner(zone)
-        history = epoch.parse(server.texts(name, timeout))
+        apex = names.parse(f"{zone}.")
+        leap = epoch.leap(serial, self._config.rank)
+        history = taking_over.history(server, apex)
         mine = epoch.following(history, self._config.node, followed, now())
         for attempt in range(3):
             try:
-                raised = server.take_over(
-                    zone,
-                    signer,
-                    serial=epoch.leap(serial, self._config.rank),
-                    owner=name,
-                    add=mine.text(),
-                    drop=[old.text() for old in epoch.obsolete(history)],
-                    timeout=timeout,
-                )
+                raised = taking_over.take_over(server, apex, leap, mine, epoch.obsolete(history))
                 break
             except DebvisorError:
                 if attempt == 2:
@@ -431,20 +421,6 @@ class Actor:
                     hint="Nobody writes until it does. Look at the transfer's messages of named on both",
                 )
             time.sleep(0.05)
-
-
-def role_key(config: Settings) -> Signer:
-    """Read the key that may raise serials and note epochs."""
-    return signer(config.role_key)
-
-
-def signer(path: Path) -> Signer:
-    """Read a key file."""
-    try:
-        key = tsig.parse(path.read_bytes(), str(path))
-    except OSError as cause:
-        raise DebvisorError(f"the key {path} cannot be read", why=str(cause)) from cause
-    return Signer(key.name, key.algorithm, key.secret)
 
 
 def status(
@@ -499,7 +475,7 @@ def run(config: Settings) -> int:
     signal.signal(signal.SIGUSR1, lambda *_: _offer_away(actor, sight))
     watchers.look_for_vip()
     watchers.start()
-    mender = dns_mend.Mender(config, actor.bind, actor.transition, stop, log, signer)
+    mender = dns_mend.Mender(config, actor.bind, actor.transition, stop, log)
     mender.start()
     service_manager.notify("READY=1")
     said = ""
@@ -615,35 +591,15 @@ def show(config: Settings, as_json: bool) -> int:
     if not state:
         complain("dns-role does not run here.")
         return 3
-    age = time.monotonic() - state["heartbeat"]
-    state["age"] = round(age, 2)
-    state["concerns"] = concerns(config, state, age)
+    at = time.monotonic()
+    found = concerns(state, at, stale_after=config.stale_after, behind_limit=config.behind_limit)
+    state["age"] = round(at - state["heartbeat"], 2)
+    state["concerns"] = [concern.what for concern in found]
     if as_json:
         tell(json.dumps(state, indent=1))
     else:
         tell("\n".join(table(state)))
     return 1 if state["concerns"] else 0
-
-
-def concerns(config: Settings, state: Mapping[str, Any], age: float) -> list[str]:
-    """Return what an operator should look at, a sentence each; nothing where all is well."""
-    found = []
-    if age >= config.stale_after:
-        found.append(f"dns-role was last heard of {age:.0f} s ago")
-    if not state["healthy"]:
-        found.append("the local server does not answer: this node cannot hold the VIP")
-    if not state["quorum"]:
-        found.append("no majority of the DNS servers answers: this node does not write")
-    if state["trouble"]:
-        found.append(str(state["trouble"]))
-    for zone, about in state["zones"].items():
-        if about["serial"] is None:
-            found.append(f"{zone} is not loaded here: this node cannot hold the VIP")
-        elif about["behind_for"] > config.behind_limit:
-            found.append(
-                f"{zone} is behind for {about['behind_for']:.0f} s: this node cannot hold the VIP"
-            )
-    return found
 
 
 def table(state: Mapping[str, Any]) -> list[str]:

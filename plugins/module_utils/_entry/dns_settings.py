@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._core import settings
 from .._core.errors import DebvisorError
+from .._dns import tsig
+from .._dns.client import Client
+from .._ports.dns_server import DnsServer
+from .._ports.files import Files
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Settings:
         """Every server but this one."""
         return tuple(server for server in self.servers if server.name != self.node)
 
+    def vip(self, timeout: float, key_file: Path | None = None) -> closing[Client]:
+        """Return a client of the server behind the VIP, for a ``with`` statement."""
+        server = DnsServer(self.vips[0], self.port, timeout)
+        return closing(Client(server, lambda: read_key(key_file) if key_file else None))
+
     @property
     def former(self) -> Path:
         """Where copies of a former writer's zones wait to be compared."""
@@ -107,6 +117,11 @@ class Settings:
                 why=repr(cause),
                 hint="The dns_ha role writes it: run it again",
             ) from cause
+
+
+def read_key(path: Path) -> tsig.Key:
+    """Read a key file. Do it at each use: keys change under running programs."""
+    return tsig.parse(Files().read(str(path)), str(path))
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -24,14 +24,13 @@ class BindFailed(DebvisorError):
     """One of BIND's tools said no."""
 
 
-def _run(words: list[str], timeout: float, fed: str = "") -> str:
+def _run(words: list[str], timeout: float, given: bytes = b"") -> bytes:
     what = f"{Path(words[0]).name} {words[1] if len(words) > 1 else ''}".strip()
     try:
         done = subprocess.run(
             words,
-            input=fed,
+            input=given,
             capture_output=True,
-            text=True,
             timeout=timeout,
             check=False,
         )
@@ -40,7 +39,7 @@ def _run(words: list[str], timeout: float, fed: str = "") -> str:
     except OSError as cause:
         raise BindFailed(f"{what} cannot be run", why=str(cause)) from cause
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
+        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
         raise BindFailed(f"{what} failed", why=said[-1] if said else f"exit code {done.returncode}")
     return done.stdout
 
@@ -70,7 +69,7 @@ class Bind:
 
         :raises BindFailed: with what it says.
         """
-        _run([CHECKCONF, "/dev/stdin"], timeout, text)
+        _run([CHECKCONF, "/dev/stdin"], timeout, text.encode())
 
     def point_to(self, name: str) -> None:
         """Put another configuration in force for the next reconfiguration or start. Atomic: rename(2)."""
@@ -133,24 +132,24 @@ def local_bind() -> Bind:
 
 def journal_text(journal: Path, timeout: float = 30.0) -> str:
     """Return what named-journalprint(1) says of a journal."""
-    return _run([JOURNALPRINT, str(journal)], timeout)
+    return _run([JOURNALPRINT, str(journal)], timeout).decode("ascii")
 
 
-def zone_text(zone: str, file: Path, timeout: float = 60.0) -> str:
-    """Return the zone with its journal applied, one whole record a line (named-compilezone(8))."""
-    words = [
-        COMPILEZONE,
-        "-q",
-        "-j",
-        "-i",
-        "none",
-        "-k",
-        "ignore",
-        "-n",
-        "ignore",
-        "-s",
-        "full",
-        "-o",
-        "-",
-    ]
-    return _run([*words, zone, str(file)], timeout)
+_AS_IT_IS = [COMPILEZONE, "-q", "-i", "none", "-k", "ignore", "-n", "ignore", "-o", "-"]
+_RAW = ["-F", "raw=0"]
+_FULL = ["-s", "full"]
+
+
+def raw_zone(zone: str, file: Path, timeout: float = 60.0) -> bytes:
+    """Return the zone with its journal applied, in BIND's raw format (named-compilezone(8))."""
+    return _run([*_AS_IT_IS, *_RAW, "-j", zone, str(file)], timeout)
+
+
+def to_raw(text: str, timeout: float = 60.0) -> bytes:
+    """Return the text of the zone ``x.`` in BIND's raw format."""
+    return _run([*_AS_IT_IS, *_RAW, "x.", "-"], timeout, text.encode("ascii"))
+
+
+def to_full(text: str, timeout: float = 60.0) -> bytes:
+    """Return the text of the zone ``x.`` with one whole record a line, each as BIND writes it."""
+    return _run([*_AS_IT_IS, *_FULL, "x.", "-"], timeout, text.encode("ascii"))

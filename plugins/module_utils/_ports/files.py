@@ -10,7 +10,7 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,26 +100,8 @@ class Files:
 
         :raises FileProblem: where one does not exist.
         """
-        try:
-            uid = (
-                -1
-                if owner is None
-                else int(owner)
-                if owner.isdigit()
-                else pwd.getpwnam(owner).pw_uid
-            )
-        except KeyError:
-            raise FileProblem(f"there is no user {owner!r} on this machine") from None
-        try:
-            gid = (
-                -1
-                if group is None
-                else int(group)
-                if group.isdigit()
-                else grp.getgrnam(group).gr_gid
-            )
-        except KeyError:
-            raise FileProblem(f"there is no group {group!r} on this machine") from None
+        uid = _number(owner, "user", lambda name: pwd.getpwnam(name).pw_uid)
+        gid = _number(group, "group", lambda name: grp.getgrnam(name).gr_gid)
         return uid, gid
 
     def has_folder(self, path: str) -> bool:
@@ -184,6 +166,15 @@ def _told(path: str, what: str) -> Iterator[None]:
         yield
     except OSError as cause:
         raise FileProblem(f"{path} cannot be {what}", why=cause.strerror or str(cause)) from cause
+
+
+def _number(account: str | None, kind: str, find: Callable[[str], int]) -> int:
+    if account is None:
+        return -1
+    try:
+        return int(account) if account.isdigit() else find(account)
+    except KeyError:
+        raise FileProblem(f"there is no {kind} {account!r} on this machine") from None
 
 
 def _owner(uid: int) -> str:

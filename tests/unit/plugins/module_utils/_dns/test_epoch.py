@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.debvisor.hci.plugins.module_utils._dns import epoch
+from ansible_collections.debvisor.hci.plugins.module_utils._dns import epoch, rdata
 from ansible_collections.debvisor.hci.plugins.module_utils._dns.epoch import Epoch
 from ansible_collections.debvisor.hci.plugins.module_utils._dns.serials import ahead
 from hypothesis import given
@@ -26,6 +26,13 @@ EPOCHS = st.builds(
 @given(st.frozensets(EPOCHS))
 def test_what_is_written_is_read(history: frozenset[Epoch]) -> None:
     assert epoch.parse(one.text() for one in history) == history
+
+
+@given(st.frozensets(EPOCHS))
+def test_what_is_recorded_is_read(history: frozenset[Epoch]) -> None:
+    assert epoch.held(one.data for one in history) == history
+    for one in history:
+        assert rdata.render(rdata.TXT, one.data) == f'"{one.text()}"'
 
 
 @pytest.mark.parametrize("text", ["", "v=2 epoch=1 node=a from=1 time=t", "epoch=1", "v=1 epoch=x"])

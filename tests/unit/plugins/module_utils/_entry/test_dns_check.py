@@ -12,40 +12,56 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.debvisor.hci.plugins.module_utils._entry import dns_check
+from ansible_collections.debvisor.hci.plugins.module_utils._entry import dns_check, dns_concerns
 from ansible_collections.debvisor.hci.plugins.module_utils._entry.dns_check import judge
+from ansible_collections.debvisor.hci.plugins.module_utils._entry.dns_concerns import concerns
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns_probe import Answer, Question
 
 from tests.checkout import ROOT
 
 QUESTION = Question("127.0.0.1", "z.test")
 GOOD = Answer(0, True, 7)
-STATE: dict[str, Any] = {"heartbeat": 100.0, "zones": {"z.test": {"behind_for": 0.0}}}
+
+
+def state(serial: int | None = 7, behind_for: float = 0.0, **changed: Any) -> dict[str, Any]:
+    """Return what dns-role writes, as far as it is judged."""
+    return {
+        "heartbeat": 100.0,
+        "healthy": True,
+        "quorum": True,
+        "trouble": "",
+        "zones": {"z.test": {"serial": serial, "behind_for": behind_for}},
+        **changed,
+    }
+
+
+STATE = state()
 
 
 @pytest.mark.parametrize(
-    ("answer", "state", "code"),
+    ("answer", "told", "code"),
     [
-        (GOOD, STATE, dns_check.OK),
-        (None, STATE, dns_check.UNSERVED),
-        (Answer(2, False, None), STATE, dns_check.UNSERVED),
-        (Answer(5, False, None), STATE, dns_check.UNSERVED),
-        (Answer(0, False, 7), STATE, dns_check.UNSERVED),
-        (Answer(0, True, None), STATE, dns_check.UNSERVED),
-        (GOOD, None, dns_check.STALE),
-        (GOOD, {**STATE, "heartbeat": 90.0}, dns_check.STALE),
-        (GOOD, {**STATE, "zones": {"z.test": {"behind_for": 61.0}}}, dns_check.BEHIND),
-        (GOOD, {**STATE, "zones": {"z.test": {"behind_for": 59.0}}}, dns_check.OK),
+        (GOOD, STATE, dns_concerns.OK),
+        (None, STATE, dns_concerns.UNSERVED),
+        (Answer(2, False, None), STATE, dns_concerns.UNSERVED),
+        (Answer(5, False, None), STATE, dns_concerns.UNSERVED),
+        (Answer(0, False, 7), STATE, dns_concerns.UNSERVED),
+        (Answer(0, True, None), STATE, dns_concerns.UNSERVED),
+        (GOOD, None, dns_concerns.STALE),
+        (GOOD, state(heartbeat=90.0), dns_concerns.STALE),
+        (GOOD, state(behind_for=61.0), dns_concerns.BEHIND),
+        (GOOD, state(behind_for=59.0), dns_concerns.OK),
     ],
 )
-def test_table(answer: Answer | None, state: dict[str, Any] | None, code: int) -> None:
-    found, why = judge({QUESTION: answer}, state, 101.0, stale_after=3.0, behind_limit=60.0)
+def test_table(answer: Answer | None, told: dict[str, Any] | None, code: int) -> None:
+    found, why = judge({QUESTION: answer}, told, 101.0, stale_after=3.0, behind_limit=60.0)
     assert found == code
     assert why
 
 
 @pytest.mark.parametrize(
-    ("rcode", "code"), [(5, dns_check.OK), (2, dns_check.UNSERVED), (9, dns_check.UNSERVED)]
+    ("rcode", "code"),
+    [(5, dns_concerns.OK), (2, dns_concerns.UNSERVED), (9, dns_concerns.UNSERVED)],
 )
 def test_a_zone_that_is_not_configured_yet_does_not_make_the_others_homeless(
     rcode: int, code: int
@@ -56,16 +72,42 @@ def test_a_zone_that_is_not_configured_yet_does_not_make_the_others_homeless(
     assert found == code, why
 
 
+@pytest.mark.parametrize(
+    ("told", "words", "code"),
+    [
+        (None, "tells nothing", dns_concerns.STALE),
+        (state(heartbeat=90.0), "last heard of 11 s ago", dns_concerns.STALE),
+        (state(healthy=False), "does not answer", dns_concerns.OK),
+        (state(quorum=False), "no majority", dns_concerns.OK),
+        (state(trouble="the key is gone"), "the key is gone", dns_concerns.OK),
+        (state(serial=None), "z.test is not loaded", dns_concerns.OK),
+        (state(serial=None, behind_for=61.0), "z.test is not loaded", dns_concerns.BEHIND),
+        (state(behind_for=61.0), "z.test is behind for 61 s", dns_concerns.BEHIND),
+    ],
+)
+def test_people_are_told_all_and_keepalived_what_concerns_the_vip(
+    told: dict[str, Any] | None, words: str, code: int
+) -> None:
+    [found] = concerns(told, 101.0, stale_after=3.0, behind_limit=60.0)
+    assert words in found.what
+    assert found.code == code
+    assert judge({QUESTION: GOOD}, told, 101.0, stale_after=3.0, behind_limit=60.0)[0] == code
+
+
+def test_nothing_is_wrong_where_all_is_well() -> None:
+    assert list(concerns(STATE, 101.0, stale_after=3.0, behind_limit=60.0)) == []
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"zones": ["z.test"]}'])
 def test_an_unusable_configuration_is_not_healthy(tmp_path: Path, content: str) -> None:
     path = tmp_path / "dns.json"
     path.write_text(content)
-    assert dns_check.main([str(path)]) != dns_check.OK
+    assert dns_check.main([str(path)]) != dns_concerns.OK
 
 
 def test_no_configuration_is_not_healthy(tmp_path: Path) -> None:
-    assert dns_check.main([str(tmp_path / "none")]) == dns_check.UNKNOWN
-    assert dns_check.main([]) == dns_check.UNKNOWN
+    assert dns_check.main([str(tmp_path / "none")]) == dns_concerns.UNKNOWN
+    assert dns_check.main([]) == dns_concerns.UNKNOWN
 
 
 def test_it_needs_the_standard_library_alone(tmp_path: Path) -> None:
@@ -81,4 +123,4 @@ def test_it_needs_the_standard_library_alone(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, timeout=10, check=False
     )
-    assert done.returncode == dns_check.UNSERVED, done.stderr.decode()
+    assert done.returncode == dns_concerns.UNSERVED, done.stderr.decode()
