@@ -53,8 +53,7 @@ def public(value: Any) -> Any:
 
 
 def _condensed(value: Any) -> Any:
-    # A large mapping is in its maker's order, which is fixed; sorting it would only cost time.
-    text = json.dumps(public(value), sort_keys=not isinstance(value, Plain))
+    text = value.text() if isinstance(value, Plain) else json.dumps(public(value), sort_keys=True)
     if len(text) <= LONGEST_VALUE:
         return json.loads(text)
     return {"bytes": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -8,6 +8,7 @@ The executor in :mod:`operation` drives it; docs/ARCHITECTURE.md tells why it ha
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Plain(Mapping[str, Any]):
     def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
         self._make = make
         self._content: dict[str, Any] | None = None
+        self._text: str | None = None
 
     @property
     def content(self) -> dict[str, Any]:
@@ -48,6 +50,12 @@ class Plain(Mapping[str, Any]):
         if self._content is None:
             self._content = self._make()
         return self._content
+
+    def text(self) -> str:
+        """Return the mapping as JSON, in its maker's order, which is fixed; sorting it would only cost time."""
+        if self._text is None:
+            self._text = json.dumps(self.content)
+        return self._text
 
     def __getitem__(self, key: str) -> Any:
         return self.content[key]

@@ -31,7 +31,6 @@ def look(client: Client, zone: bytes, keys: Sequence[Key], *, whole: bool = Fals
     :raises NotAuthoritative: where the server does not hold the zone.
     :raises CannotLook: where only a transfer could tell, and the key may not.
     """
-    serial = client.soa(zone).serial
     refused: DebvisorError | None = None
     if whole or len(keys) >= TRANSFER_FROM:
         try:
@@ -39,6 +38,7 @@ def look(client: Client, zone: bytes, keys: Sequence[Key], *, whole: bool = Fals
             return ZoneState(zone, serial, sets)
         except (RequestRefused, NotAuthoritative) as denial:
             refused = denial
+    serial = client.soa(zone).serial  # where the server does not hold the zone, this says so best
     if whole:
         raise _cannot(client, zone, "pruning needs to know all of the zone") from refused
     found = _ask(client, zone, keys)
@@ -100,9 +100,9 @@ def cuts_over(client: Client, zone: bytes, owners: Iterable[bytes]) -> dict[byte
     :returns: for each delegated name the names of its servers.
     """
     above = {
-        names.parent(owner): None
+        up: None
         for owner in owners
-        if len(owner) > len(zone) and names.parent(owner) != zone
+        if len(owner) > len(zone) and (up := names.parent(owner)) != zone
     }
     if not above:
         return {}

@@ -168,6 +168,13 @@ def labels_of(name: bytes) -> list[bytes]:
     return labels
 
 
+def end_of(wire: bytes, position: int) -> int:
+    """Return where an uncompressed name ends that starts at ``position``."""
+    while count := wire[position]:
+        position += count + 1
+    return position + 1
+
+
 def parent(name: bytes) -> bytes:
     """Return the name without its first label. The root has no parent."""
     return name[name[0] + 1 :]

@@ -48,62 +48,60 @@ def pack(zone: bytes, changes: Sequence[Change], reserve: int = 0) -> list[Batch
     mine: list[Change] = []
     prerequisites: list[bytes] = []
     updates: list[bytes] = []
-    counts = [0, 0]
-    used = 0
+    needed = done = used = 0
 
     def flush() -> None:
-        if mine:
-            head = wire.HEADER.pack(0, wire.UPDATE << 11, 1, counts[0], counts[1], 0)
-            section = zone + struct.pack("!HH", rdata.SOA, wire.IN)
-            body = b"".join([head, section, *prerequisites, *updates])
-            batches.append(Batch(zone, tuple(mine), body))
+        head = wire.HEADER.pack(0, wire.UPDATE << 11, 1, needed, done, 0)
+        section = zone + struct.pack("!HH", rdata.SOA, wire.IN)
+        body = b"".join([head, section, *prerequisites, *updates])
+        batches.append(Batch(zone, tuple(mine), body))
 
-    write = _write
     for group in _by_name(changes):
-        needs, does, needed, done = write(group, zone)
+        needs, does, more_needed, more_done = _write(group, zone)
         size = len(needs) + len(does)
         if size > room:
             raise TooLarge(group[0], size, room)
-        if used + size > room or max(counts[0] + needed, counts[1] + done) > 65535:
+        if used + size > room or needed + more_needed > 65535 or done + more_done > 65535:
             flush()
-            mine, prerequisites, updates, counts, used = [], [], [], [0, 0], 0
+            mine, prerequisites, updates = [], [], []
+            needed = done = used = 0
         mine += group
         prerequisites.append(needs)
         updates.append(does)
-        counts[0] += needed
-        counts[1] += done
+        needed += more_needed
+        done += more_done
         used += size
-    flush()
+    if mine:
+        flush()
     return batches
 
 
-def _by_name(changes: Iterable[Change]) -> Iterable[list[Change]]:
+def _by_name(changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
     groups: dict[bytes, list[Change]] = {}
+    if len({change[0] for change in changes}) == len(changes):
+        return zip(changes, strict=True)  # each by itself
     for change in changes:
-        group = groups.get(change[0])
-        if group is None:
-            groups[change[0]] = [change]
-        else:
-            group.append(change)
+        groups.setdefault(change[0], []).append(change)
     return groups.values()
 
 
-def _write(group: list[Change], zone: bytes) -> tuple[bytes, bytes, int, int]:
+def _write(group: Sequence[Change], zone: bytes) -> tuple[bytes, bytes, int, int]:
     """Return the prerequisites and the updates of the changes at one name, and how many records each are."""
-    name = group[0][0]
+    name, kind, before, after = group[0]
     owner = name[: -len(zone)] + _ZONE_AT if zone != b"\0" else name
-    if len(group) == 1 and group[0][2] is None and group[0][1] != rdata.CNAME:
+    if before is None and after is not None and len(group) == 1 and kind != rdata.CNAME:
         # A new record set, alone at its name in this call: nearly all there is in a bulk call.
-        kind, after = group[0][1], group[0][3]
-        if after is not None:
-            needs = owner + _FIXED.pack(kind, wire.NONE, 0, 0)
-            does = _added(owner, kind, after)
-            return needs, does, 1, len(after.data)
+        needs = owner + _FIXED.pack(kind, wire.NONE, 0, 0)
+        ttl, held = after
+        if len(held) == 1:
+            [data] = held
+            return needs, owner + _FIXED.pack(kind, wire.IN, ttl, len(data)) + data, 1, 1
+        return needs, b"".join(_records(owner, kind, wire.IN, ttl, held)), 1, len(held)
     return _write_any(group, owner, at_apex=name == zone)
 
 
 def _write_any(
-    group: list[Change], owner: bytes, *, at_apex: bool
+    group: Sequence[Change], owner: bytes, *, at_apex: bool
 ) -> tuple[bytes, bytes, int, int]:
     needs: list[bytes] = []
     does: list[bytes] = []
@@ -140,10 +138,3 @@ def _replaced_at_apex(owner: bytes, change: Change) -> list[bytes]:
 
 def _records(owner: bytes, kind: int, klass: int, ttl: int, data: Iterable[bytes]) -> list[bytes]:
     return [owner + _FIXED.pack(kind, klass, ttl, len(item)) + item for item in sorted(data)]
-
-
-def _added(owner: bytes, kind: int, rrset: RRset) -> bytes:
-    if len(rrset.data) == 1:
-        [item] = rrset.data
-        return owner + _FIXED.pack(kind, wire.IN, rrset.ttl, len(item)) + item
-    return b"".join(_records(owner, kind, wire.IN, rrset.ttl, rrset.data))

@@ -62,7 +62,6 @@ def parse_records(
     """Read the option ``records``; what is wrong goes into ``problems``."""
     wanted: list[WantedSet] = []
     seen: dict[tuple[bytes, int], WantedSet] = {}
-    aims: dict[bytes, list[WantedSet]] = {}
     append = wanted.append
     for position, record in enumerate(records):
         found = _quick(record, position, zone, default_ttl, default_ptr) or _Reader(
@@ -70,12 +69,9 @@ def parse_records(
         ).read(default_ttl, default_ptr)
         if found is None:
             continue
-        key = (found.name, found.kind)
-        earlier = seen.setdefault(key, found)
+        earlier = seen.setdefault(found[:2], found)
         if earlier is found:
             append(found)
-            if found.aim in _KEEPING:
-                aims.setdefault(found.name, []).append(found)
         elif earlier._replace(position=position) != found:
             problems.append(
                 Problem(
@@ -84,7 +80,8 @@ def parse_records(
                     f"[{earlier.position}], and says something else",
                 )
             )
-    _check_cnames(aims, problems)
+    if any(kind == rdata.CNAME for _name, kind in seen):
+        _check_cnames(wanted, problems)
     return wanted
 
 
@@ -107,23 +104,28 @@ def _quick(
         ptr = default_ptr
     if (
         name is None
-        or not isinstance(ttl, int)
-        or isinstance(ttl, bool)
+        or type(ttl) is not int
         or not 0 <= ttl <= LONGEST_TTL
         or (ptr is not True and ptr is not False)
         or (state is not None and state != "present")
         or get("exact") is not None
-        or not record.keys() <= RECORD_OPTIONS
+        or not RECORD_OPTIONS.issuperset(record)
     ):
         return None
-    return WantedSet(name, kind, ttl, frozenset((data,)), Aim.EXACTLY, ptr, position)
+    return _make((name, kind, ttl, frozenset((data,)), _EXACTLY, ptr, position))
 
 
 _ADDRESS_TYPES = {"A": (rdata.A, rdata.parse_a), "AAAA": (rdata.AAAA, rdata.parse_aaaa)}
 _KEEPING = (Aim.EXACTLY, Aim.AT_LEAST)
+_EXACTLY = Aim.EXACTLY
+_make = WantedSet._make
 
 
-def _check_cnames(kept: Mapping[bytes, Sequence[WantedSet]], problems: list[Problem]) -> None:
+def _check_cnames(wanted: Sequence[WantedSet], problems: list[Problem]) -> None:
+    kept: dict[bytes, list[WantedSet]] = {}
+    for found in wanted:
+        if found.aim in _KEEPING:
+            kept.setdefault(found.name, []).append(found)
     for name, sets in kept.items():
         if len(sets) < 2:
             continue

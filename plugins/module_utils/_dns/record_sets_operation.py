@@ -61,11 +61,18 @@ Described: TypeAlias = "tuple[str, dict[str, Any] | None, dict[str, Any] | None]
 
 
 class Payload:
-    """What one action sends. ``askable``: an absent record set can be seen by asking: no wildcard answers."""
+    """What one action sends.
 
-    def __init__(self, batches: Sequence[packing.Batch], askable: bool) -> None:
+    :param askable: an absent record set can be seen by asking: no wildcard answers.
+    :param meanwhile: what there is to do once while the server works.
+    """
+
+    def __init__(
+        self, batches: Sequence[packing.Batch], askable: bool, meanwhile: Callable[[], object]
+    ) -> None:
         self.batches = batches
         self.askable = askable
+        self.meanwhile = meanwhile
 
     @property
     def changes(self) -> list[Change]:
@@ -81,18 +88,34 @@ class Payload:
             if self.askable or change.after is not None
         }
 
+
+class Telling:
+    """The changes of a plan for people. It costs as much as the rest of the plan, so it is made when it is needed."""
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self._changes = changes
+        self.before = Plain(lambda: {title: was for title, was, _will in self.entries if was})
+        self.after = Plain(lambda: {title: will for title, _was, will in self.entries if will})
+
     @functools.cached_property
-    def described(self) -> list[Described]:
-        """The changes for people: title, before, after. It costs as much as the rest of the plan."""
+    def entries(self) -> list[Described]:
+        """For each change its title, and what is before and after."""
         return [
             (
                 f"{names.render(name)} {rdata.type_text(kind)}",
                 before and as_plain(kind, before),
                 after and as_plain(kind, after),
             )
-            for batch in self.batches
-            for name, kind, before, after in batch.changes
+            for name, kind, before, after in self._changes
         ]
+
+    def write(self) -> None:
+        """Make all of it now."""
+        self.before.text()
+        self.after.text()
+
+    def __len__(self) -> int:
+        return len(self._changes)
 
 
 class RecordSets(Operation[Wanted, Observed]):
@@ -223,22 +246,21 @@ class RecordSets(Operation[Wanted, Observed]):
         if wanted.lower_ttl is not None:
             ttl = wanted.lower_ttl
             found = [(state, zone_plan.lowered(changes, ttl)) for state, changes in found]
-        actions = [_action(state, changes, wanted, problems) for state, changes in found if changes]
+        everything = [change for _state, changes in found for change in changes]
+        telling = Telling(everything)
+        actions = [
+            _action(state, changes, wanted, telling, problems)
+            for state, changes in found
+            if changes
+        ]
         if problems:
             raise InvalidInput(problems, hint="Nothing was changed. Mend the input and run again")
-        everything = [change for _state, changes in found for change in changes]
-
-        def described() -> list[Described]:
-            return [entry for action in actions for entry in action.payload.described]
-
         return Plan(
-            before=Plain(
-                lambda: {title: before for title, before, _after in described() if before}
-            ),
-            after=Plain(lambda: {title: after for title, _before, after in described() if after}),
+            before=telling.before,
+            after=telling.after,
             actions=tuple(actions),
             warnings=observed.warnings,
-            differences=_Differences(described, len(everything)),
+            differences=_Differences(telling),
             facts={
                 "zone": names.render(wanted.zone),
                 "added": sum(change.before is None for change in everything),
@@ -261,25 +283,25 @@ class RecordSets(Operation[Wanted, Observed]):
             "timeout": wanted.timeout,
             "retry_for": wanted.retry_for,
             "zone": action.target,
-            "changes": [packed(change) for change in action.payload.changes],
+            "changes": packed(action.payload.changes),
         }
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
         client = self._client(wanted.writer, wanted.key_file, wanted.timeout)
-        # The result needs the changes as text; writing it while the server works costs no time.
+        # The result and the audit line need the changes as text; writing it while the server works costs no time.
         bring_about(
             client,
             action.payload.batches,
             wanted.retry_for,
             self._clock,
-            meanwhile=lambda: action.payload.described,
+            meanwhile=action.payload.meanwhile,
         )
 
     def undo(self, receipt: Receipt) -> str | None:
         place = Place(receipt["server"], receipt["port"])
         client = self._client(place, receipt["key_file"], receipt["timeout"])
         zone = names.parse(receipt["zone"])
-        changes = [unpacked(entry) for entry in receipt["changes"]]
+        changes = unpacked(receipt["changes"])
         retry_for = receipt["retry_for"]
         sets = patiently(lambda: look(client, zone, keys_of(changes)), retry_for, self._clock).sets
         ours = []
@@ -348,15 +370,14 @@ class RecordSets(Operation[Wanted, Observed]):
 class _Differences(Sequence[Difference]):
     """The diff, one entry a record set, made only where somebody looks at it."""
 
-    def __init__(self, described: Callable[[], list[Described]], count: int) -> None:
-        self._described = described
-        self._count = count
+    def __init__(self, telling: Telling) -> None:
+        self._telling = telling
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._telling)
 
     def __getitem__(self, place: Any) -> Any:
-        found = self._described()[place]
+        found = self._telling.entries[place]
         return (
             [_difference(*entry) for entry in found]
             if isinstance(place, slice)
@@ -364,7 +385,7 @@ class _Differences(Sequence[Difference]):
         )
 
     def __iter__(self) -> Iterator[Difference]:
-        return iter([_difference(*entry) for entry in self._described()])
+        return iter([_difference(*entry) for entry in self._telling.entries])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Differences) and list(self) == list(other)
@@ -448,7 +469,11 @@ def _plan_reverse(
 
 
 def _action(
-    state: ZoneState, changes: Sequence[Change], wanted: Wanted, problems: list[Problem]
+    state: ZoneState,
+    changes: Sequence[Change],
+    wanted: Wanted,
+    telling: Telling,
+    problems: list[Problem],
 ) -> Action:
     batches: list[packing.Batch] = []
     try:
@@ -466,7 +491,7 @@ def _action(
         names.render(state.name),
         f"{len(changes)} record sets in {len(batches)} message{'' if one else 's'}",
         Undo.COMPENSABLE,
-        Payload(batches, askable=not starred),
+        Payload(batches, askable=not starred, meanwhile=telling.write),
     )
 
 
