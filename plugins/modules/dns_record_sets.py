@@ -339,7 +339,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     files = Files()
-    run(RecordSets(DnsServer, files.read, SystemClock(), DnssecValidator(), files.exposed), module)
+    validator = DnssecValidator()
+    run(
+        RecordSets(DnsServer, files.read, SystemClock(), validator, files.exposed, files.listing),
+        module,
+    )
 
 
 if __name__ == "__main__":

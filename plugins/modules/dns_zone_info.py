@@ -132,7 +132,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    inform(ZoneInfo(DnsServer, Files().read, SystemClock()).look, module)
+    files = Files()
+    inform(ZoneInfo(DnsServer, files.read, SystemClock(), files.listing).look, module)
 
 
 if __name__ == "__main__":

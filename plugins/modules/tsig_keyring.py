@@ -132,8 +132,8 @@ options:
     default: []
   found:
     description:
-      - Whether a keyring may be made where there is none. Say V(false) where servers hold keys already: their keyring is lost
-        or elsewhere, and new keys would lock every client out.
+      - Whether a keyring may be made where there is none. Say V(false) where servers hold keys already. Their keyring is lost
+        then, or elsewhere, and new keys would lock every client out.
     type: bool
     default: true
   force:

@@ -136,6 +136,7 @@ duration:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._core.operation import run
+from ..module_utils._core.waiting import SystemClock
 from ..module_utils._dns.host_keys_operation import TsigKeys
 from ..module_utils._dns.recipient_operation import read_private
 from ..module_utils._ports.bind import local_bind
@@ -158,7 +159,7 @@ def main() -> None:
     )
     files = Files()
     opener = Opener(lambda: read_private(files.read, module.params["private_key"]))
-    run(TsigKeys(files, opener, local_bind(), DnsServer), module)
+    run(TsigKeys(files, opener, local_bind(), DnsServer, SystemClock()), module)
 
 
 if __name__ == "__main__":

@@ -20,17 +20,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .._core.errors import InvalidInput, Problem, VerificationFailed
+from .._core.errors import DebvisorError, InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
+from .._core.waiting import Clock, intervals
 from . import keyring, names, rdata, tsig
 from .client import Client, Transport
 from .errors import BadKey, NotAuthoritative, RequestRefused
 from .keyring import HeldClass
 from .places import check_address
 from .tsig import Key, KeyFileInvalid
+from .writing import patiently
 
 TRANSFER_CONF = "bind-transfer.conf"
 UPDATE_CONF = "bind-update.conf"
+PATIENCE = 10.0
+"""Seconds to wait for a name server that is absent for a moment."""
 _GENERATION_FILE = re.compile(r"([a-z0-9-]+)\.g([0-9]+)\.key")
 
 
@@ -120,11 +124,13 @@ class TsigKeys(Operation[Wanted, Observed]):
         opener: Opener,
         server: NameServer,
         reach: Callable[[str, int, float], Transport],
+        clock: Clock,
     ) -> None:
         self._files = files
         self._opener = opener
         self._server = server
         self._reach = reach
+        self._clock = clock
         self._gone: list[Key] = []
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
@@ -293,7 +299,7 @@ class TsigKeys(Operation[Wanted, Observed]):
                 else:
                     files.remove(wanted.path(name))
             if running:
-                self._server.reconfigure()
+                self._reconfigure()
 
     def undo(self, receipt: Receipt) -> None:
         for kept in receipt["files"]:
@@ -306,7 +312,20 @@ class TsigKeys(Operation[Wanted, Observed]):
             else:
                 self._files.remove(path)
         if receipt["reconfigure"]:
-            self._server.reconfigure()
+            self._reconfigure()
+
+    def _reconfigure(self) -> None:
+        """Put the files in force. A server that died a moment ago is being brought back by systemd."""
+        deadline = self._clock.monotonic() + PATIENCE
+        for pause in intervals(0.1, 1.0):
+            try:
+                self._server.reconfigure()
+            except DebvisorError:
+                if self._clock.monotonic() >= deadline:
+                    raise
+                self._clock.sleep(pause)
+            else:
+                return
 
     def commit(self, receipt: Receipt) -> None:
         for kept in receipt["files"]:
@@ -319,7 +338,7 @@ class TsigKeys(Operation[Wanted, Observed]):
         """Ask the name server itself: it must accept each valid key, and know none of those that went."""
         if not plan.facts["server_running"]:
             return {"proved": [], "refused": []}
-        proved = [key.name for key in _served(wanted) if self._is_accepted(key)]
+        proved = [key.name for key in _served(wanted) if self._accepts(key)]
         if missing := sorted({key.name for key in _served(wanted)} - set(proved)):
             raise VerificationFailed(
                 f"the name server does not accept {', '.join(missing)}",
@@ -327,12 +346,15 @@ class TsigKeys(Operation[Wanted, Observed]):
             )
         serves = {each.name for each in wanted.held if each.serves}
         gone = [key for key in self._gone if _class(key) in serves]
-        if still := sorted(key.name for key in gone if self._is_accepted(key)):
+        if still := sorted(key.name for key in gone if self._accepts(key)):
             raise VerificationFailed(
                 f"the name server still accepts {', '.join(still)}",
                 hint="Another include of its configuration may name that key",
             )
         return {"proved": sorted(proved), "refused": sorted(key.name for key in gone)}
+
+    def _accepts(self, key: Key) -> bool:
+        return patiently(lambda: self._is_accepted(key), PATIENCE, self._clock)
 
     def _is_accepted(self, key: Key) -> bool:
         """Sign a question with the key. Whatever the answer is: signed with the key, it proves the secret.

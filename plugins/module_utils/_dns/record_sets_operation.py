@@ -15,12 +15,12 @@ from .._core.plan import Action, Difference, Operation, Plain, Plan, Receipt, Un
 from .._core.waiting import Clock
 from . import names, packing, propagation, rdata, validation, zone_plan
 from .client import Client, Transport
+from .key_source import KeySource
 from .looking import cuts_over, look, reverse_zones
 from .places import Place, check_address, is_address, read_place
 from .record_sets import LONGEST_TTL, Aim, Prune, WantedSet, parse_prune, parse_records
 from .rrset import Change, Key, RRset, as_plain, packed, unpacked
 from .signing import LONGEST_SIGNATURE
-from .tsig import parse as parse_key
 from .writing import bring_about, holds_after, keys_of, patiently, same
 from .zone_plan import ZoneState
 
@@ -124,6 +124,7 @@ class RecordSets(Operation[Wanted, Observed]):
     :param reach: gives the way to a server by address, port and seconds to wait for an answer.
     :param read_file: gives a key file's content.
     :param exposed: tells whether everybody may read a key file.
+    :param listing: gives the names in a folder: beside a key file lie the other generations of its key.
     """
 
     name = "dns_record_sets"
@@ -135,8 +136,11 @@ class RecordSets(Operation[Wanted, Observed]):
         clock: Clock,
         validator: validation.Validator | None = None,
         exposed: Callable[[str], bool] = lambda path: False,
+        listing: Callable[[str], Sequence[str]] = lambda folder: [],
     ) -> None:
         self._exposed = exposed
+        self._listing = listing
+        self._keys: dict[str, KeySource] = {}
         self._reach = reach
         self._read_file = read_file
         self._clock = clock
@@ -227,8 +231,10 @@ class RecordSets(Operation[Wanted, Observed]):
             for apex, found in sorted(zones.items())
         ]
         warnings: tuple[str, ...] = ()
+        if wanted.key_file:
+            warnings = tuple(dict.fromkeys(self._key_source(wanted.key_file).fallbacks))
         if wanted.key_file and self._exposed(wanted.key_file):
-            warnings = (
+            warnings += (
                 f"Everybody on this machine may read the key file {wanted.key_file}: set its mode to 0600, or to 0640"
                 " with a group, and think of a new secret",
             )
@@ -354,16 +360,22 @@ class RecordSets(Operation[Wanted, Observed]):
         if self._validator is not None:
             validation.prove(client, self._validator, zone, sample)
 
+    def _key_source(self, key_file: str) -> KeySource:
+        if key_file not in self._keys:
+            self._keys[key_file] = KeySource(key_file, self._read_file, self._listing)
+        return self._keys[key_file]
+
     def _client(self, place: Place, key_file: str | None, timeout: float) -> Client:
         """Return the client of a server; one for all calls, so that its connection lasts."""
         known = self._clients.get((place, key_file))
         if known is None:
-
-            def key() -> Any:
-                return parse_key(self._read_file(key_file), key_file) if key_file else None
-
             transport = self._reach(place.address, place.port, timeout)
-            known = self._clients[place, key_file] = Client(transport, key, self._clock)
+            if key_file is None:
+                known = Client(transport, clock=self._clock)
+            else:
+                keys = self._key_source(key_file)
+                known = Client(transport, keys, self._clock, keys.reject)
+            self._clients[place, key_file] = known
         return known
 
 

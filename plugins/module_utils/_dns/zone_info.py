@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._core.errors import DebvisorError, InvalidInput, Problem, TimedOut, Unreachable
 from .._core.waiting import Clock
 from . import epoch, names, rdata, serials, taking_over, wire
 from .client import Client, Transport
+from .key_source import KeySource
 from .places import Place, check_address, read_place
-from .tsig import parse as parse_key
 
 HOSTNAME = names.parse("hostname.bind.")
 WRITER, FOLLOWER, AUTHORITATIVE, OTHER, SILENT = (
@@ -33,8 +33,10 @@ class ZoneInfo:
         reach: Callable[[str, int, float], Transport],
         read_file: Callable[[str], bytes],
         clock: Clock,
+        listing: Callable[[str], Sequence[str]] = lambda folder: [],
     ) -> None:
         self._reach = reach
+        self._listing = listing
         self._read_file = read_file
         self._clock = clock
 
@@ -54,15 +56,16 @@ class ZoneInfo:
         if problems:
             raise InvalidInput(problems)
         key_file = params["key_file"]
-
-        def key() -> Any:
-            return parse_key(self._read_file(key_file), key_file) if key_file else None
-
+        keys = KeySource(key_file, self._read_file, self._listing) if key_file else None
         found: dict[bytes, list[dict[str, Any]]] = {zone: [] for zone in zones}
         for number, place in enumerate(places):
             transport = self._reach(place.address, place.port, params["timeout"])
             # The key is the writer's; the other addresses need not know it.
-            client = Client(transport, key if number == 0 else lambda: None, self._clock)
+            client = (
+                Client(transport, keys, self._clock, keys.reject)
+                if keys and number == 0
+                else Client(transport, clock=self._clock)
+            )
             silent: DebvisorError | None = None
             identity: str | None = None
             for zone in zones:

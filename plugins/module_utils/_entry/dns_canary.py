@@ -22,21 +22,12 @@ from .._core.errors import DebvisorError
 from .._core.waiting import SystemClock
 from .._dns import canary, names
 from .._dns.canary import Tally
-from .._dns.client import Client
-from .._dns.key_source import KeySource
-from .._ports.dns_server import DnsServer
-from .._ports.files import Files
 from .console import complain
+from .dns_client import signing_client
 from .dns_settings import write_atomically
 
 PATIENCE = 5.0
 TIMEOUT = 1.0
-
-
-def _client(address: str, port: int, key_file: str) -> tuple[Client, KeySource]:
-    files = Files()
-    keys = KeySource(key_file, files.read, files.listing)
-    return Client(DnsServer(address, port, TIMEOUT), keys, SystemClock(), keys.reject), keys
 
 
 class Canary:
@@ -72,7 +63,7 @@ class Canary:
     def _update(self) -> None:
         options, clock = self._options, SystemClock()
         zone = names.parse(options.zone.removesuffix(".") + ".")
-        client, keys = _client(options.server, options.port, options.key_file)
+        client, keys = signing_client(options.server, options.port, TIMEOUT, options.key_file)
         self.fallbacks = keys.fallbacks
         label = options.name.encode("ascii")
         name = bytes([len(label)]) + label
@@ -92,7 +83,7 @@ class Canary:
         options, clock = self._options, SystemClock()
         zone = names.parse(options.transfer_zone.removesuffix(".") + ".")
         clients = [
-            _client(address, options.port, options.transfer_key_file)[0]
+            signing_client(address, options.port, TIMEOUT, options.transfer_key_file)[0]
             for address in options.transfer_from
         ]
 

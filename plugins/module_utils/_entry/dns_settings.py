@@ -14,10 +14,9 @@ from typing import Any
 
 from .._core import settings
 from .._core.errors import DebvisorError
-from .._dns import tsig
 from .._dns.client import Client
 from .._ports.dns_server import DnsServer
-from .._ports.files import Files
+from .dns_client import signing_client
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,10 @@ class Settings:
 
     def vip(self, timeout: float, key_file: Path | None = None) -> closing[Client]:
         """Return a client of the server behind the VIP, for a ``with`` statement."""
-        server = DnsServer(self.vips[0], self.port, timeout)
-        return closing(Client(server, lambda: read_key(key_file) if key_file else None))
+        address = self.vips[0]
+        if key_file is None:
+            return closing(Client(DnsServer(address, self.port, timeout)))
+        return closing(signing_client(address, self.port, timeout, str(key_file))[0])
 
     @property
     def former(self) -> Path:
@@ -117,11 +118,6 @@ class Settings:
                 why=repr(cause),
                 hint="The dns_ha role writes it: run it again",
             ) from cause
-
-
-def read_key(path: Path) -> tsig.Key:
-    """Read a key file. Do it at each use: keys change under running programs."""
-    return tsig.parse(Files().read(str(path)), str(path))
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: tsig_key_probe
+module: tsig_key_probe_info
 short_description: See that servers accept TSIG keys
 version_added: 0.1.0
 author:
@@ -72,7 +72,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: Transfer a zone from the other servers with the key that comes
-  debvisor.hci.tsig_key_probe:
+  debvisor.hci.tsig_key_probe_info:
     keys: [g2.debvisor-xfer]
     folder: /etc/debvisor/keys
     zone: 2.0.192.in-addr.arpa
