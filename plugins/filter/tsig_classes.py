@@ -17,16 +17,17 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Returns the cluster's own classes and those that the operator adds, each with the hosts that serve it, the hosts that
-    sign with it, and what its keys may change.
+  - Returns the cluster's own classes and those that the operator adds, each with the hosts that serve it, the hosts
+    that sign with it, and what its keys may change.
 positional: _input
 options:
   _input:
     description:
-      - Classes that the operator adds. Each has C(name) and C(used_by) (inventory groups), and may have C(served_by) (inventory
-        groups, C(dns_primaries) without it), C(purpose) (C(update) without it, or C(transfer)), C(reads), C(algorithm), and
-        C(grants). A grant has C(types) (record types), and C(zone) (a zone's name) or C(kind) (of zones), and may have
-        C(below) (a name at and below which it holds).
+      - Classes that the operator adds. Each has C(name) and C(used_by) (inventory groups). It may have C(served_by)
+        (inventory groups, C(dns_primaries) without it), C(purpose) (C(update) without it, or C(transfer)), C(reads),
+        C(algorithm), and C(grants).
+      - A grant has C(types) (record types), and C(zone) (a zone's name) or C(kind) (of zones). It may have C(below) (a
+        name at and below which it holds).
     type: list
     elements: dict
     required: true

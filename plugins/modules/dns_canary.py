@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Starts a program on this host, as a transient unit of systemd, that changes one TXT record and transfers a zone at a steady
-    pace, with the key files of this host as they are at each moment; or ends it and tells what it counted.
+  - Starts a program on this host, as a transient unit of systemd, that changes one TXT record and transfers a zone at
+    a steady pace, with the key files of this host as they are at each moment; or ends it and tells what it counted.
   - It ends by itself after O(limit) seconds, so that a play that was cut off leaves nothing behind.
 extends_documentation_fragment:
   - debvisor.hci.attributes

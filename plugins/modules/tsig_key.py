@@ -34,8 +34,8 @@ options:
     required: true
   name:
     description:
-      - Name of the key, a domain name. Ends in the key's generation by convention, such as V(debvisor-node.g1), so that
-        two generations can be valid at once.
+      - Name of the key, a domain name. Begins with the key's generation by convention, such as V(g1.debvisor-node),
+        so that two generations can be valid at once.
       - Required with O(state=present).
     type: str
   algorithm:
@@ -52,8 +52,8 @@ options:
   regenerate:
     description:
       - When to put a new secret in the place of what is there.
-      - V(never) fails where the file holds no valid key, or one of another name or algorithm. A given O(secret) goes in
-        all the same.
+      - V(never) fails where the file holds no valid key, or one of another name or algorithm. A given O(secret) goes
+        in all the same.
       - V(if_invalid) replaces it in these cases.
       - V(always) replaces it in each run.
     type: str
@@ -88,13 +88,13 @@ EXAMPLES = r"""
 - name: Make the key by which nodes update their zone
   debvisor.hci.tsig_key:
     path: /etc/debvisor/keys/debvisor-node.key
-    name: debvisor-node.g1
+    name: g1.debvisor-node
     group: bind
 
 - name: Put a copy of a key on another host
   debvisor.hci.tsig_key:
     path: /etc/debvisor/keys/debvisor-node.key
-    name: debvisor-node.g1
+    name: g1.debvisor-node
     secret: "{{ vault_debvisor_node_key }}"
 
 - name: Remove a key that was retired
@@ -113,7 +113,7 @@ name:
   description: The key's name.
   returned: O(state=present), and not in check mode
   type: str
-  sample: debvisor-node.g1
+  sample: g1.debvisor-node
 algorithm:
   description: The key's algorithm.
   returned: O(state=present), and not in check mode

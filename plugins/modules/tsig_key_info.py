@@ -52,7 +52,7 @@ name:
   description: The key's name.
   returned: when the file exists
   type: str
-  sample: debvisor-node.g1
+  sample: g1.debvisor-node
 algorithm:
   description: The key's algorithm.
   returned: when the file exists

@@ -12,9 +12,9 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Signs requests with keys that this host holds, whether or not anybody uses them yet, and fails unless every server takes
-    every key. Keys of O(peer_class) are tried by a transfer of O(zone) from each of O(peers), the others by an update without a
-    change at O(server). Nothing is changed anywhere.
+  - Signs requests with keys that this host holds, whether or not anybody uses them yet, and fails unless every server
+    takes every key. Keys of O(peer_class) are tried by a transfer of O(zone) from each of O(peers), the others by an
+    update without a change at O(server). Nothing is changed anywhere.
   - Keys that this host does not hold are passed over.
 extends_documentation_fragment:
   - debvisor.hci.attributes.info

@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Reads what the name server of this host noted of signed updates, transfers and notifications, and tells the last use of each
-    key, and by whom.
+  - Reads what the name server of this host noted of signed updates, transfers and notifications, and tells the last
+    use of each key, and by whom.
   - Where notes of the asked-for time were thrown away, nothing is known of it, and RV(quiet) is false.
 extends_documentation_fragment:
   - debvisor.hci.attributes.info

@@ -12,11 +12,13 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - The keyring is the one file in which TSIG secrets are made. It holds, for each class of key, the generations that are
-    valid, and where their rotation stands. A rotation is a series of states; each can be asked for again at any time.
-  - For every host in O(recipients) the keys that it is to hold are sealed with that host's public key, so that results,
-    variables and logs of the run hold nothing that anybody else could read.
-  - The playbook P(debvisor.hci.rotate_tsig#playbook) drives a whole rotation. Use this module alone for a rotation of your own.
+  - The keyring is the one file in which TSIG secrets are made. It holds, for each class of key, the generations that
+    are valid, and where their rotation stands. A rotation is a series of states; each can be asked for again at any
+    time.
+  - For every host in O(recipients) the keys that it is to hold are sealed with that host's public key, so that
+    results, variables and logs of the run hold nothing that anybody else could read.
+  - The playbook P(debvisor.hci.rotate_tsig#playbook) drives a whole rotation. Use this module alone for a rotation of
+    your own.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation
@@ -77,8 +79,8 @@ options:
         default: []
       grants:
         description:
-          - What the keys may change. It is for the servers' configuration, and accepted here so that a description can be
-            passed on as it is.
+          - What the keys may change. It is for the servers' configuration, and accepted here so that a description
+            can be passed on as it is.
         type: list
         elements: dict
         default: []
@@ -87,8 +89,8 @@ options:
       - V(present) makes sure that every class exists.
       - V(introduced) gives a settled class that is at least O(min_age) old an incoming generation.
       - V(proved) notes O(proofs).
-      - V(promoted) notes O(proofs), then makes the incoming generation the current one, and the current one retiring. It
-        fails where a server of the class has not proved to accept the incoming generation.
+      - V(promoted) notes O(proofs), then makes the incoming generation the current one, and the current one retiring.
+        It fails where a server of the class has not proved to accept the incoming generation.
       - V(reverted) drops an incoming generation, or makes the generation before the current one current again.
       - V(retired) drops retiring generations that are neither O(used) nor held by a host in O(absent), or
         whose time has come.
@@ -98,7 +100,8 @@ options:
     default: present
   only:
     description:
-      - Names of the classes to bring to O(state). All of them without it. The others are founded where they are missing.
+      - Names of the classes to bring to O(state). All of them without it. The others are founded where they are
+        missing.
     type: list
     elements: str
     default: []
@@ -119,8 +122,8 @@ options:
     default: {}
   used:
     description:
-      - Names of retiring keys that some server saw in use lately, or of which that is not known. They are not retired before
-        their time.
+      - Names of retiring keys that some server saw in use lately, or of which that is not known. They are not retired
+        before their time.
     type: list
     elements: str
     default: []
@@ -132,14 +135,14 @@ options:
     default: []
   found:
     description:
-      - Whether a keyring may be made where there is none. Say V(false) where servers hold keys already. Their keyring is lost
-        then, or elsewhere, and new keys would lock every client out.
+      - Whether a keyring may be made where there is none. Say V(false) where servers hold keys already. Their keyring
+        is lost then, or elsewhere, and new keys would lock every client out.
     type: bool
     default: true
   force:
     description:
-      - For emergencies. Absent servers need not prove a generation before it is promoted, and retiring generations go at
-        once.
+      - For emergencies. Absent servers need not prove a generation before it is promoted, and retiring generations go
+        at once.
     type: bool
     default: false
   recipients:
@@ -168,8 +171,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 keyring:
-  description: For each class its current generation, the age of it in seconds, whether it is settled, and all generations with
-    their standing, fingerprint and times (seconds since 1970). No secrets.
+  description: For each class its current generation, the age of it in seconds, whether it is settled, and all
+    generations with their standing, fingerprint and times (seconds since 1970). No secrets.
   returned: success
   type: dict
 incoming:

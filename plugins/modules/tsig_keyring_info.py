@@ -47,8 +47,8 @@ exists:
   returned: success
   type: bool
 keyring:
-  description: For each class its current generation, the age of it in seconds, whether it is settled, and all generations with
-    their standing, fingerprint and times (seconds since 1970).
+  description: For each class its current generation, the age of it in seconds, whether it is settled, and all
+    generations with their standing, fingerprint and times (seconds since 1970).
   returned: success
   type: dict
 duration:

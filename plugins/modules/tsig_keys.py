@@ -12,13 +12,15 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Opens what M(debvisor.hci.tsig_keyring) sealed for this host, and makes the key files be just that. Each generation that is
-    valid has a file of its own, C(CLASS.gN.key); C(CLASS.key) is a link to the one to sign with, switched atomically.
-  - On a DNS server, C(bind-transfer.conf) and C(bind-update.conf) in the same folder say which keys the server accepts. Its
-    configuration includes them; C(rndc reconfig) puts them in force without a restart.
-  - New keys come first, then the server, then the switch, and old keys go last, so that no moment between is a bad one.
-  - Where C(named) runs with the cluster's configuration, it must prove over the loopback address that it accepts each valid
-    key and knows none of the removed ones. Else everything is taken back.
+  - Opens what M(debvisor.hci.tsig_keyring) sealed for this host, and makes the key files be just that. Each
+    generation that is valid has a file of its own, C(CLASS.gN.key); C(CLASS.key) is a link to the one to sign with,
+    switched atomically.
+  - On a DNS server, C(bind-transfer.conf) and C(bind-update.conf) in the same folder say which keys the server
+    accepts. Its configuration includes them; C(rndc reconfig) puts them in force without a restart.
+  - New keys come first, then the server, then the switch, and old keys go last, so that no moment between is a bad
+    one.
+  - Where C(named) runs with the cluster's configuration, it must prove over the loopback address that it accepts each
+    valid key and knows none of the removed ones. Else everything is taken back.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation

@@ -13,8 +13,8 @@ author:
   - the debvisor.hci contributors (@debvisor)
 description:
   - Makes a private key (X25519) once, for this host alone, and tells the public key that belongs to it.
-  - M(debvisor.hci.tsig_keyring) seals TSIG keys for that public key; only M(debvisor.hci.tsig_keys) on this host can open
-    them. Neither the control node nor its logs, variables and caches ever hold a secret.
+  - M(debvisor.hci.tsig_keyring) seals TSIG keys for that public key; only M(debvisor.hci.tsig_keys) on this host can
+    open them. Neither the control node nor its logs, variables and caches ever hold a secret.
   - Needs the Python library PyNaCl, Debian's C(python3-nacl).
 extends_documentation_fragment:
   - debvisor.hci.attributes

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Puts together what the hosts of a rotation saw, writes it to a file, and returns the few lines that an operator reads.
+  - Puts together what the hosts of a rotation saw, writes it to a file, and returns the few lines that an operator
+    reads.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation

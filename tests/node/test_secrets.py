@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Search for the real secrets of a real run everywhere they must not be.
 
-A key is taken away from every node and a verbose, diffing converge makes a new one, so that a secret is created,
-carried and installed under observation. Then its bytes are looked for.
+A key is taken away from every node, a verbose, diffing converge brings it back, and a rotation makes new ones: so
+secrets are created, carried, installed and retired under observation. Then the bytes of all of them are looked for.
 """
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import json
 import subprocess
@@ -28,6 +29,7 @@ VICTIM = "debvisor-vm"
 SAMPLER = Path(__file__).with_name("sampler.py")
 STOP = "/run/debvisor-sampler.stop"
 KEYS = "/etc/debvisor/keys"
+RECIPIENT = "/var/lib/debvisor/recipient"
 
 
 @dataclass(slots=True)
@@ -67,15 +69,18 @@ def sample(control: ControlNode, node: Node) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def observation(control: ControlNode, tmp_path_factory: pytest.TempPathFactory) -> Observation:
-    before = {name for node in control.nodes for name in secrets_on(control, node)}
-    assert any(name.startswith(VICTIM) for name in before), f"no {VICTIM} key: the test needs one"
     old = {k: v for node in control.nodes for k, v in secrets_on(control, node).items()}
     for node in control.nodes:
         control.on(node, f"rm -f {KEYS}/{VICTIM}*.key")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         samples = {node.name: pool.submit(sample, control, node) for node in control.nodes}
         run = control.ansible(
-            "debvisor.hci.site", "--diff", "-vvv", log=tmp_path_factory.mktemp("log") / "site.log"
+            "debvisor.hci.site",
+            "debvisor.hci.rotate_tsig",
+            "--diff",
+            "-vvv",
+            "--extra-vars={debvisor_tsig_rotation: now, debvisor_tsig_grace: 3}",
+            log=tmp_path_factory.mktemp("log") / "site.log",
         )
         for node in control.nodes:
             control.on(node, f"touch {STOP}")
@@ -84,10 +89,15 @@ def observation(control: ControlNode, tmp_path_factory: pytest.TempPathFactory) 
         control.on(node, f"rm -f {STOP}")
     assert run.status == 0, run.output[-4000:]
     now = {k: v for node in control.nodes for k, v in secrets_on(control, node).items()}
-    changed = [name for name in now if name.startswith(VICTIM) and now[name] != old.get(name)]
-    assert changed, "the run made no new key: nothing was observed"
+    assert any(name.endswith(VICTIM) for name in now), (
+        "the key that was taken away did not come back"
+    )
+    assert now.keys().isdisjoint(old), "the rotation made no new keys: nothing was observed"
+    for node in control.nodes:
+        private = Secret(base64.b64decode(control.on(node, f"cat {RECIPIENT}")))
+        now[f"private key of {node.name}"] = forms(private)
     return Observation(
-        now,
+        {**old, **now},
         run.output,
         {name: result["texts"] for name, result in seen.items()},
         {name: result["rounds"] for name, result in seen.items()},
@@ -121,7 +131,8 @@ def test_not_in_any_process_argument_or_environment(observation: Observation) ->
     "where",
     [
         "cat /var/log/debvisor/audit.jsonl",
-        "find /var/lib/debvisor /var/log/debvisor /run/debvisor -type f -exec cat {} +",
+        "find /var/lib/debvisor /var/log/debvisor /var/log/named /run/debvisor -type f"
+        " ! -path /var/lib/debvisor/keyring.json ! -path /var/lib/debvisor/recipient -exec cat {} +",
         "journalctl --no-pager --output=cat",
         "find /tmp /var/tmp /root/.ansible -type f -exec cat {} + 2>/dev/null; true",
         "find /etc /run /usr/libexec /usr/share/ansible /var/cache/bind /var/lib/bind -type f -perm -o=r"
@@ -148,7 +159,8 @@ def test_not_at_rest_where_it_does_not_belong(
 
 def test_key_files_are_not_for_everybody(control: ControlNode) -> None:
     for node in control.nodes:
-        listing = control.on(node, f"stat -c '%a %U %n' {KEYS}/*.key")
+        listing = control.on(node, f"stat -L -c '%a %U %n' {KEYS}/*.key {RECIPIENT}")
+        listing += control.on(node, "stat -c '%a %U %n' /var/lib/debvisor/keyring.json || true")
         for line in listing.splitlines():
             mode, owner, path = line.split(maxsplit=2)
             assert int(mode, 8) & 0o007 == 0, f"{node.name}: {path} is {mode}"

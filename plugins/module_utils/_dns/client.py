@@ -69,7 +69,7 @@ def _with_another_key(
     """
 
     @functools.wraps(asking)
-    def ask(self: Client, *args: Asked.args, **options: Asked.kwargs) -> Result:
+    def ask(self: Client, /, *args: Asked.args, **options: Asked.kwargs) -> Result:
         while True:
             try:
                 return asking(self, *args, **options)

@@ -255,7 +255,7 @@ class TsigKeys(Operation[Wanted, Observed]):
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
         if action.verb == "serve":
-            confs, _right, running = action.payload
+            running = action.payload[2]
             paths = [wanted.path(name) for name in (TRANSFER_CONF, UPDATE_CONF)]
             return {"files": [self._kept(path) for path in paths], "reconfigure": running}
         if action.verb == "remove" and self._files.link_target(action.target) is None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``tsig_key_probe_info`` does: sign with a key that nobody uses yet, and see every server take it, as a peer would."""
+"""What ``tsig_key_probe_info`` does: sign with a key that nobody uses yet, and see every server take it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ A key's name is its generation and its class, ``g2.debvisor-node``: so BIND's up
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -25,7 +24,7 @@ from typing import Any
 
 from .._core.errors import DebvisorError
 from .._core.secret import Secret
-from .tsig import ALGORITHMS, Key, decode_secret
+from .tsig import ALGORITHMS, Key, decode_secret, encode_secret
 
 FORMAT = 1
 CLASS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -307,7 +306,7 @@ def _dump(generation: Generation) -> dict[str, Any]:
     return {
         "number": generation.number,
         "algorithm": generation.algorithm,
-        "secret": base64.b64encode(generation.secret.reveal()).decode(),
+        "secret": encode_secret(generation.secret),
         "standing": generation.standing.value,
         "created": generation.created,
         "proved": sorted(generation.proved),
@@ -397,7 +396,7 @@ def bundle(ring: Keyring, descriptions: Iterable[Description], host: str) -> dic
             "keys": {
                 str(each.number): {
                     "algorithm": each.algorithm,
-                    "secret": base64.b64encode(each.secret.reveal()).decode(),
+                    "secret": encode_secret(each.secret),
                 }
                 for each in of.generations
             },

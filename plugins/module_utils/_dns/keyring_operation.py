@@ -161,7 +161,7 @@ class TsigKeyring(Operation[Wanted, Observed]):
         ring = Keyring(after)
         before, then = observed.ring.public(now), ring.public(now)
         changed = [name for name in then if ring.classes[name] != observed.ring.classes.get(name)]
-        actions = ()
+        actions: tuple[Action, ...] = ()
         if changed:
             content = json.dumps(ring.dump(), indent=1).encode() + b"\n"
             effect = f"{', '.join(changed)} {wanted.state}"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operation behind ``tsig_recipient``: a host's private key, made once and kept, so that secrets can be sealed for it."""
+"""The operation behind ``tsig_recipient``: a host's private key, made once, so that secrets can be sealed for it."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ time is up, removes its record, and leaves its counts in the report.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import signal
 import threading
@@ -89,7 +90,9 @@ class Canary:
 
         def work() -> None:
             for client in clients:
-                canary.attempt(lambda: client.transfer(zone), self.transfers, PATIENCE, clock)
+                canary.attempt(
+                    functools.partial(client.transfer, zone), self.transfers, PATIENCE, clock
+                )
 
         self._paced(options.transfer_interval, work)
         for client in clients:

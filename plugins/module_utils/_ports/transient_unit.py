@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs that run beside a play as transient units of systemd (systemd-run(1)), and end by themselves if nobody ends them."""
+"""Programs that run beside a play: transient units of systemd (systemd-run(1)), which end by themselves in the end."""
 
 from __future__ import annotations
 
