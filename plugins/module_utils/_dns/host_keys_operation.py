@@ -111,6 +111,8 @@ class Observed:
     mode: int
     running: bool
     """The name server runs with configurations of ours, so what it accepts can be seen."""
+    accepted: frozenset[str]
+    """Names of the wanted keys that the running server accepts already."""
 
 
 class TsigKeys(Operation[Wanted, Observed]):
@@ -185,6 +187,8 @@ class TsigKeys(Operation[Wanted, Observed]):
             elif name in (TRANSFER_CONF, UPDATE_CONF):
                 confs[name] = files.read(path)
         uid, gid = files.account("root", wanted.group if wanted.serves else "root")
+        running = wanted.serves and self._server.is_ours()
+        accepted = [key.name for key in _served(wanted) if self._accepts(key)] if running else []
         return Observed(
             keys,
             access,
@@ -195,7 +199,8 @@ class TsigKeys(Operation[Wanted, Observed]):
             uid,
             gid,
             0o640 if wanted.serves else 0o600,
-            wanted.serves and self._server.is_ours(),
+            running,
+            frozenset(accepted),
         )
 
     # --- the way
@@ -214,8 +219,11 @@ class TsigKeys(Operation[Wanted, Observed]):
                     Action("write", wanted.path(name), key.secret.fingerprint, payload=(key, right))
                 )
         confs = configurations(wanted) if wanted.serves else {}
-        if confs != dict(observed.confs):
-            accepted = ", ".join(sorted(key.name for key in _served(wanted)))
+        served = sorted(key.name for key in _served(wanted))
+        # Files that are right do not help where the server was not told of them.
+        deaf = observed.running and not observed.accepted.issuperset(served)
+        if confs != dict(observed.confs) or deaf:
+            accepted = ", ".join(served)
             actions.append(
                 Action(
                     "serve",
@@ -254,13 +262,18 @@ class TsigKeys(Operation[Wanted, Observed]):
         )
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
+        paths = [action.target]
         if action.verb == "serve":
-            running = action.payload[2]
             paths = [wanted.path(name) for name in (TRANSFER_CONF, UPDATE_CONF)]
-            return {"files": [self._kept(path) for path in paths], "reconfigure": running}
-        if action.verb == "remove" and self._files.link_target(action.target) is None:
+        elif action.verb == "remove" and self._files.link_target(action.target) is None:
             self._remember(action.target)
-        return {"files": [self._kept(action.target)], "reconfigure": False}
+        try:
+            kept = [self._kept(path) for path in paths]
+        except BaseException:
+            for path in paths:  # no receipt knows of these copies
+                self._files.remove(_aside(path))
+            raise
+        return {"files": kept, "reconfigure": action.verb == "serve" and action.payload[2]}
 
     def _remember(self, path: str) -> None:
         """Keep a key that goes in memory: its refusal is to be proved."""
@@ -274,8 +287,7 @@ class TsigKeys(Operation[Wanted, Observed]):
         target = self._files.link_target(path)
         kept: dict[str, Any] = {"path": path, "link": target, "aside": None, "access": None}
         if target is None and (facts := self._files.facts(path)) is not None:
-            folder, name = posixpath.split(path)
-            kept["aside"] = posixpath.join(folder, f".{name}.before")
+            kept["aside"] = _aside(path)
             kept["access"] = [facts.mode, facts.uid, facts.gid]
             self._files.copy_aside(path, kept["aside"])
         return kept
@@ -374,6 +386,11 @@ class TsigKeys(Operation[Wanted, Observed]):
         finally:
             client.close()
         return True
+
+
+def _aside(path: str) -> str:
+    folder, name = posixpath.split(path)
+    return posixpath.join(folder, f".{name}.before")
 
 
 def file_name(of_class: str, number: int) -> str:

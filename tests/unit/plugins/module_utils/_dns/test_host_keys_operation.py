@@ -1,0 +1,382 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys on a host: real files, a name server that can be asked, steps in order, and all of it taken back on failure."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import DebvisorError
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+    Outcome,
+    Records,
+    execute,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
+from ansible_collections.debvisor.hci.plugins.module_utils._dns import tsig
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.host_keys_operation import (
+    TRANSFER_CONF,
+    UPDATE_CONF,
+    TsigKeys,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+
+from tests.bind.conftest import program
+from tests.fakes.dns_server import FakeClock, FakeServer
+from tests.unit.plugins.module_utils._dns.test_tsig_key_operation import HookedFiles, ReadOnlyFiles
+
+
+def secret(name: str) -> str:
+    return base64.b64encode(name.encode().ljust(32, b".")).decode()
+
+
+def bundle(**classes: Any) -> str:
+    """Describe classes as (current, numbers, serves)."""
+    return json.dumps(
+        {
+            "format": 1,
+            "classes": {
+                name.replace("_", "-"): {
+                    "current": current,
+                    "serves": serves,
+                    "reads": name == "admin",
+                    "keys": {
+                        str(number): {
+                            "algorithm": "hmac-sha256",
+                            "secret": secret(f"{name}{number}"),
+                        }
+                        for number in numbers
+                    },
+                }
+                for name, (current, numbers, serves) in classes.items()
+            },
+        }
+    )
+
+
+ONE = bundle(node=(1, [1], "update"), xfer=(1, [1], "transfer"))
+BOTH = bundle(node=(1, [1, 2], "update"), xfer=(1, [1, 2], "transfer"))
+SWITCHED = bundle(node=(2, [1, 2], "update"), xfer=(2, [1, 2], "transfer"))
+TWO = bundle(node=(2, [2], "update"), xfer=(2, [2], "transfer"))
+CLIENT = bundle(node=(1, [1], ""))
+
+
+class Plain:
+    """Opens what was never sealed."""
+
+    def open(self, sealed: str) -> bytes:
+        return sealed.encode()
+
+
+class OwnFiles(Files):
+    """The real files, whoever runs the tests."""
+
+    def account(self, owner: str | None, group: str | None) -> tuple[int, int]:
+        return os.geteuid(), os.getegid()
+
+
+class HookedOwnFiles(HookedFiles, OwnFiles):
+    """The same, with something happening at one of the writes."""
+
+
+class NameServer:
+    """A name server that accepts the keys of the files that its two includes name, once it was reconfigured."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ours = True
+        self.moods: list[Exception | None] = []
+        self.stubborn = False
+        self.reconfigured = 0
+        self._state = folder.parent / "accepted.json"
+
+    def is_ours(self) -> bool:
+        return self.ours
+
+    def check_text(self, text: str) -> None:
+        if "broken" in text:
+            raise DebvisorError("named-checkconf says no")
+
+    def reconfigure(self, timeout: float = 3.0) -> None:
+        mood = self.moods.pop(0) if self.moods else None
+        if mood is not None:
+            raise mood
+        self.reconfigured += 1
+        fresh = {}
+        for conf in (TRANSFER_CONF, UPDATE_CONF):
+            path = self.folder / conf
+            for line in path.read_text().splitlines() if path.exists() else []:
+                if line.startswith("include"):
+                    key = tsig.parse(Path(line.split('"')[1]).read_bytes(), "")
+                    fresh[key.name] = key.secret.reveal()
+        kept = self._accepted() if self.stubborn else {}
+        told = {name: value.hex() for name, value in {**kept, **fresh}.items()}
+        self._state.write_text(json.dumps(told))
+
+    def _accepted(self) -> dict[str, bytes]:
+        """Return what the server has in memory, which outlives whoever reconfigured it."""
+        if not self._state.exists():
+            return {}
+        told = json.loads(self._state.read_text())
+        return {name: bytes.fromhex(value) for name, value in told.items()}
+
+    def reach(self, address: str, port: int, timeout: float) -> FakeServer:
+        return FakeServer("127.0.0.1", {"nothing.yet": b"x" * 32, **self._accepted()})
+
+    @property
+    def accepts(self) -> set[str]:
+        return set(self._accepted())
+
+
+class World:
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.folder = base / "keys"
+        self.folder.mkdir()
+        self.bind = NameServer(self.folder)
+        self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
+
+    def run(
+        self, sealed: str, files: Files | None = None, check: bool = False, **more: Any
+    ) -> Outcome:
+        params = {
+            "sealed": sealed,
+            "folder": str(self.folder),
+            "group": "bind",
+            "peers": ["192.0.2.10", "192.0.2.12"],
+            "peer_class": "xfer",
+            **more,
+        }
+        operation = TsigKeys(files or OwnFiles(), Plain(), self.bind, self.bind.reach, FakeClock())
+        return execute(operation, params, self.records, check=check)
+
+    def done(self, sealed: str, **more: Any) -> Outcome:
+        outcome = self.run(sealed, **more)
+        if outcome.failure:
+            raise outcome.failure
+        return outcome
+
+    def content(self) -> dict[str, str]:
+        return {
+            path.name: os.readlink(path) if path.is_symlink() else path.read_text()
+            for path in sorted(self.folder.iterdir())
+        }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_whole_rotation_on_a_server(world: World) -> None:
+    world.done(ONE)
+    assert world.bind.accepts == {"g1.node", "g1.xfer"}
+    assert not world.done(ONE).changed
+    both = world.done(BOTH)
+    assert world.bind.accepts == {"g1.node", "g2.node", "g1.xfer", "g2.xfer"}
+    assert both.facts["proved"] == sorted(world.bind.accepts)
+    assert world.content()["node.key"] == "node.g1.key"
+    world.done(SWITCHED)
+    assert world.content()["node.key"] == "node.g2.key"
+    gone = world.done(TWO)
+    assert gone.facts["refused"] == ["g1.node", "g1.xfer"]
+    assert world.bind.accepts == {"g2.node", "g2.xfer"}
+    assert sorted(world.content()) == [
+        "bind-transfer.conf",
+        "bind-update.conf",
+        "node.g2.key",
+        "node.key",
+        "xfer.g2.key",
+        "xfer.key",
+    ]
+    assert not world.done(TWO).changed
+
+
+def test_new_keys_come_first_and_old_ones_go_last(world: World) -> None:
+    world.done(ONE)
+    verbs = [action.verb for action in world.done(TWO).plan.actions]
+    assert verbs == ["write", "write", "serve", "switch", "switch", "remove", "remove"]
+
+
+def test_the_configurations(world: World) -> None:
+    world.done(
+        bundle(node=(1, [1], "update"), admin=(1, [1], "update"), xfer=(2, [1, 2], "transfer"))
+    )
+    folder = world.folder
+    assert world.content()[TRANSFER_CONF].splitlines()[1:] == [
+        f'include "{folder}/xfer.g1.key";',
+        f'include "{folder}/xfer.g2.key";',
+        'acl "debvisor-transfer" { key "g1.xfer"; key "g2.xfer"; };',
+        'acl "debvisor-readers" { key "g1.admin"; };',
+        'server 192.0.2.10 { keys "g2.xfer"; };',
+        'server 192.0.2.12 { keys "g2.xfer"; };',
+    ]
+    assert world.content()[UPDATE_CONF].splitlines()[1:] == [
+        f'include "{folder}/node.g1.key";',
+        f'include "{folder}/admin.g1.key";',
+    ]
+    for name in (TRANSFER_CONF, UPDATE_CONF):
+        subprocess.run([program("named-checkconf"), str(folder / name)], check=True, timeout=30)
+
+
+def test_a_client_has_no_configurations_and_files_for_itself_alone(world: World) -> None:
+    world.done(CLIENT)
+    assert sorted(world.content()) == ["node.g1.key", "node.key"]
+    assert (world.folder / "node.g1.key").stat().st_mode & 0o777 == 0o600
+    assert world.bind.reconfigured == 0
+    world.done(ONE)
+    assert (world.folder / "node.g1.key").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_server_that_is_not_set_up_yet_is_not_asked(world: World) -> None:
+    world.bind.ours = False
+    outcome = world.done(ONE)
+    assert (world.bind.reconfigured, outcome.facts["proved"]) == (0, [])
+
+
+def test_what_lies_in_the_way_is_replaced(world: World) -> None:
+    (world.folder / "node.key").write_text("an old file in the place of the link")
+    (world.folder / "node.g9.key").write_text("no key at all")
+    (world.folder / "gone.key").symlink_to("gone.g1.key")
+    (world.folder / "mine.txt").write_text("somebody's own")
+    world.done(CLIENT)
+    assert sorted(world.content()) == ["mine.txt", "node.g1.key", "node.key"]
+
+
+def test_check_mode_writes_nothing(world: World) -> None:
+    world.done(ONE)
+    before = world.content()
+
+    class Nothing(ReadOnlyFiles, OwnFiles):
+        link = ReadOnlyFiles._refuse
+
+    foretold = world.run(TWO, files=Nothing(), check=True)
+    assert foretold.failure is None
+    assert foretold.changed
+    assert world.content() == before
+    assert world.bind.reconfigured == 1
+
+
+def test_a_server_that_does_not_accept_a_key_gets_its_old_ones_back(world: World) -> None:
+    world.done(ONE)
+    before = world.content()
+    world.bind.reconfigure = lambda timeout=3.0: None  # type: ignore[method-assign]
+    refused = world.run(TWO)
+    assert "does not accept g2.node, g2.xfer" in str(refused.failure)
+    assert refused.rolled_back
+    assert world.content() == before
+
+
+def test_a_server_that_was_not_told_of_its_files_is_told(world: World) -> None:
+    world.done(ONE)
+    (world.base / "accepted.json").unlink()
+    told = world.done(ONE)
+    assert [action.verb for action in told.plan.actions] == ["serve"]
+    assert world.bind.accepts == {"g1.node", "g1.xfer"}
+
+
+def test_a_server_that_still_accepts_an_old_key_gets_it_back(world: World) -> None:
+    world.done(ONE)
+    before = world.content()
+    world.bind.stubborn = True
+    refused = world.run(TWO)
+    assert "still accepts g1.node, g1.xfer" in str(refused.failure)
+    assert world.content() == before
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for(world: World) -> None:
+    world.bind.moods = [DebvisorError("rndc failed"), DebvisorError("rndc failed")]
+    world.done(ONE)
+    assert world.bind.accepts == {"g1.node", "g1.xfer"}
+
+
+def test_a_server_that_stays_away_gets_its_old_files_back(world: World) -> None:
+    world.done(ONE)
+    before = world.content()
+    world.bind.moods = [DebvisorError("rndc failed")] * 100
+    failed = world.run(TWO)
+    assert "rndc failed" in str(failed.failure)
+    assert failed.rollback_errors, "it could not be reconfigured back either, and says so"
+    world.bind.moods = []
+    world.done(ONE)
+    assert world.content() == before
+
+
+@pytest.mark.parametrize("at", ["write", "link", "remove", "copy_aside"])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_each_failure_is_taken_back(world: World, at: str, after: bool, nth: int) -> None:
+    world.done(ONE)
+    before = world.content()
+    left = [nth]
+
+    def fail() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(28, "No space left on device")
+
+    outcome = world.run(TWO, files=HookedOwnFiles(fail, at, after=after))
+    if left[0] > 0:
+        assert outcome.failure is None
+        return
+    if outcome.rolled_back or not outcome.done:
+        assert world.content() == before
+        assert world.bind.accepts == {"g1.node", "g1.xfer"}
+    else:  # it failed while it forgot the copies: what was done stays done
+        assert world.bind.accepts == {"g2.node", "g2.xfer"}
+    world.done(TWO)
+    assert world.bind.accepts == {"g2.node", "g2.xfer"}
+
+
+@pytest.mark.parametrize("at", ["write", "link", "remove", "copy_aside"])
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_after_a_kill_the_next_run_makes_it_whole(world: World, at: str, nth: int) -> None:
+    world.done(ONE)
+    left = [nth]
+
+    def kill() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os._exit(9)
+
+    child = os.fork()
+    if child == 0:
+        world.run(TWO, files=HookedOwnFiles(kill, at, after=True))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (0, 9)
+    world.done(TWO)
+    assert sorted(world.content()) == [
+        "bind-transfer.conf",
+        "bind-update.conf",
+        "node.g2.key",
+        "node.key",
+        "xfer.g2.key",
+        "xfer.key",
+    ]
+    assert world.bind.accepts == {"g2.node", "g2.xfer"}
+
+
+def test_no_secret_in_records_and_results(world: World) -> None:
+    shown = [repr(world.done(sealed)) for sealed in (ONE, BOTH, SWITCHED, TWO)]
+    shown.append((world.base / "audit").read_text())
+    for name in ("node1", "node2", "xfer1", "xfer2"):
+        assert Secret(name.encode().ljust(32, b".")).fingerprint in "".join(shown)
+        for text in shown:
+            assert secret(name) not in text
+
+
+@pytest.mark.parametrize("sealed", ["", "{}", "not json", bundle(**{"A b": (1, [1], "")})])
+def test_what_is_no_bundle_changes_nothing(world: World, sealed: str) -> None:
+    world.done(ONE)
+    before = world.content()
+    assert "is not a set of keys" in str(world.run(sealed).failure)
+    assert world.content() == before

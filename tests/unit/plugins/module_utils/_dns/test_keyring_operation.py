@@ -1,0 +1,295 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keyring on a real file system: steps, seals, checks, failures and kills."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import InvalidInput
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+    Outcome,
+    Records,
+    execute,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._dns import keyring
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.keyring_operation import (
+    TsigKeyring,
+    TsigKeyringInfo,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.sealing import (
+    CannotOpen,
+    Opener,
+    Sealer,
+    draw_private,
+    public_of,
+)
+
+from tests.fakes.dns_server import FakeClock
+from tests.unit.plugins.module_utils._dns.test_tsig_key_operation import HookedFiles, ReadOnlyFiles
+
+CLASSES = [
+    {"name": "x", "servers": ["s1", "s2"], "clients": ["s1", "c"]},
+    {"name": "t", "purpose": "transfer", "servers": ["s1", "s2"], "clients": ["s1", "s2"]},
+]
+DEFAULTS = {"algorithm": "hmac-sha256", "purpose": "update", "reads": False, "grants": []}
+
+
+class WallClock(FakeClock):
+    """A clock whose wall shows the time that was slept away."""
+
+    def wall(self) -> float:
+        return 1_000_000 + self.monotonic()
+
+
+class World:
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        (base / "state").mkdir()
+        self.path = base / "state" / "keyring.json"
+        self.clock = WallClock()
+        self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
+        self.private = {host: draw_private() for host in ("s1", "s2", "c")}
+
+    def run(
+        self, state: str = "present", files: Files | None = None, check: bool = False, **more: Any
+    ) -> Outcome:
+        classes = more.pop("classes", CLASSES)
+        params = {
+            "path": str(self.path),
+            "classes": [{**DEFAULTS, "servers": [], "clients": [], **each} for each in classes],
+            "state": state,
+            "only": [],
+            "min_age": 0,
+            "retire_after": 1000,
+            "proofs": {},
+            "used": [],
+            "absent": [],
+            "found": True,
+            "force": False,
+            "recipients": {host: public_of(key) for host, key in self.private.items()},
+            **more,
+        }
+        return execute(
+            TsigKeyring(files or Files(), Sealer(), self.clock), params, self.records, check=check
+        )
+
+    def done(self, state: str = "present", **more: Any) -> Outcome:
+        outcome = self.run(state, **more)
+        if outcome.failure:
+            raise outcome.failure
+        return outcome
+
+    def rotate_to_promoted(self) -> Outcome:
+        self.done()
+        incoming = self.done("introduced").plan.facts["incoming"]
+        names = [name for found in incoming.values() for name in found]
+        return self.done("promoted", proofs={"s1": names, "s2": names})
+
+    def standings(self) -> dict[str, list[str]]:
+        document = json.loads(self.path.read_text())
+        return {
+            name: [each["standing"] for each in entry["generations"]]
+            for name, entry in document["classes"].items()
+        }
+
+    def held(self, outcome: Outcome, host: str) -> dict[str, Any]:
+        box = outcome.plan.facts["sealed"][host]
+        document = json.loads(Opener(lambda: self.private[host]).open(box))
+        return {each.name: each for each in keyring.read_bundle(document)}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_whole_rotation_step_by_step(world: World) -> None:
+    first = world.done()
+    assert first.changed
+    assert not world.done().changed
+    assert world.held(first, "c")["x"].current == 1
+    world.done("introduced")
+    assert not world.done("introduced").changed
+    assert world.standings() == {"x": ["current", "incoming"], "t": ["current", "incoming"]}
+    second = world.run("promoted", proofs={"s1": ["g2.x", "g2.t"]})
+    assert "s2" in str(second.failure)
+    assert world.standings() == {"x": ["current", "incoming"], "t": ["current", "incoming"]}
+    third = world.done("promoted", proofs={"s1": ["g2.x", "g2.t"], "s2": ["g2.x", "g2.t"]})
+    assert world.held(third, "c")["x"].current == 2
+    assert sorted(world.held(third, "c")["x"].keys) == [1, 2]
+    fourth = world.done("retired", absent=["c"])
+    assert fourth.plan.facts["waiting"] == {"g1.x": "c may still sign with it"}
+    assert fourth.plan.facts["dropped"] == ["g1.t"]
+    fifth = world.done("retired")
+    assert fifth.plan.facts["dropped"] == ["g1.x"]
+    assert world.standings() == {"x": ["current"], "t": ["current"]}
+    assert not world.done("retired").changed
+
+
+def test_retirement_waits_for_keys_in_use_until_their_time_comes(world: World) -> None:
+    world.rotate_to_promoted()
+    used = {"used": ["g1.x", "g1.t"]}
+    assert not world.done("retired", **used).changed
+    world.clock.sleep(1001)
+    assert world.done("retired", **used).plan.facts["dropped"] == ["g1.t", "g1.x"]
+
+
+def test_force_promotes_past_absent_servers_and_retires_at_once(world: World) -> None:
+    world.done()
+    world.done("introduced")
+    proofs = {"s1": ["g2.x", "g2.t"]}
+    assert world.run("promoted", proofs=proofs, absent=["s2"]).failure
+    world.done("promoted", proofs=proofs, absent=["s2"], force=True)
+    world.done("retired", used=["g1.x"], absent=["c"], force=True)
+    assert world.standings() == {"x": ["current"], "t": ["current"]}
+
+
+def test_one_class_alone(world: World) -> None:
+    world.done()
+    world.done("introduced", only=["x"])
+    assert world.standings() == {"x": ["current", "incoming"], "t": ["current"]}
+    world.done("revoked", only=["x"])
+    assert world.standings() == {"x": ["current"], "t": ["current"]}
+
+
+def test_going_back(world: World) -> None:
+    world.rotate_to_promoted()
+    back = world.done("reverted")
+    assert world.held(back, "c")["x"].current == 1
+    assert not world.done("reverted").changed
+    world.done("retired")
+    assert world.held(world.done(), "c")["x"].keys.keys() == {1}
+
+
+def test_a_box_opens_for_its_host_alone(world: World) -> None:
+    box = world.done().plan.facts["sealed"]["c"]
+    with pytest.raises(CannotOpen):
+        Opener(lambda: world.private["s1"]).open(box)
+    for damaged in ("", "%%%", box[:-8], "A" * len(box)):
+        with pytest.raises(CannotOpen):
+            Opener(lambda: world.private["c"]).open(damaged)
+
+
+def test_hosts_without_a_public_key_get_nothing(world: World) -> None:
+    assert world.done(recipients={"c": None, "s1": ""}).plan.facts["sealed"] == {}
+
+
+def test_check_mode_writes_nothing_and_foretells(world: World) -> None:
+    class Nothing(ReadOnlyFiles):
+        link = ReadOnlyFiles._refuse
+
+    foretold = world.run(files=Nothing(), check=True)
+    assert foretold.failure is None
+    assert foretold.changed
+    assert foretold.plan.facts["sealed"].keys() == {"s1", "s2", "c"}
+    assert not world.path.exists()
+    assert not (world.base / "journal").exists()
+
+
+def test_a_keyring_is_not_made_where_servers_hold_keys(world: World) -> None:
+    refused = world.run(found=False)
+    assert "servers hold keys already" in str(refused.failure)
+    for state in ("introduced", "promoted", "retired", "reverted"):
+        assert "there is no keyring" in str(world.run(state).failure)
+    assert not world.path.exists()
+    world.done("revoked", only=["x", "t"], found=False)
+    assert world.standings() == {"x": ["current"], "t": ["current"]}
+
+
+def test_without_its_folder(world: World) -> None:
+    world.path.parent.rmdir()
+    assert "does not exist" in str(world.run().failure)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00", b"[" * 50])
+def test_what_is_no_keyring_stays_as_it_is(world: World, content: bytes) -> None:
+    world.path.write_bytes(content)
+    assert "is not a keyring" in str(world.run("introduced").failure)
+    assert world.path.read_bytes() == content
+
+
+def test_all_that_is_wrong_is_told_at_once(world: World) -> None:
+    classes = [{"name": "x"}, {"name": "X.y"}, {"name": "x"}]
+    wrong = world.run("revoked", path="relative", classes=classes, min_age=-1, retire_after=-1)
+    assert isinstance(wrong.failure, InvalidInput)
+    assert [problem.where for problem in wrong.failure.problems] == [
+        "path",
+        "classes[1].name",
+        "classes[2].name",
+        "only",
+        "min_age",
+        "retire_after",
+    ]
+    unknown = world.run("introduced", only=["nobody"])
+    assert "only[0]" in str(unknown.failure)
+
+
+def test_the_file_is_for_root_alone_and_the_records_hold_no_secret(world: World) -> None:
+    outcome = world.done()
+    world.done("introduced")
+    world.done("revoked", only=["x"])
+    assert world.path.stat().st_mode & 0o777 == 0o600
+    document = json.loads(world.path.read_text())
+    secrets = [
+        each["secret"] for entry in document["classes"].values() for each in entry["generations"]
+    ]
+    assert len(secrets) == 3
+    shown = (world.base / "audit").read_text() + repr(outcome) + repr(outcome.plan.facts)
+    for secret in secrets:
+        assert secret not in shown
+        assert base64.b64decode(secret).hex() not in shown
+    assert list((world.base / "journal").iterdir()) == []
+    assert [path.name for path in world.path.parent.iterdir()] == ["keyring.json"]
+
+
+@pytest.mark.parametrize("at", ["copy_aside", "write"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_failure_leaves_the_old_keyring(world: World, at: str, after: bool) -> None:
+    world.done()
+    before = world.path.read_bytes()
+
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    failed = world.run("introduced", files=HookedFiles(fail, at, after=after))
+    assert failed.failure is not None
+    assert world.path.read_bytes() == before
+    world.done("introduced")
+    assert [path.name for path in world.path.parent.iterdir()] == ["keyring.json"]
+
+
+@pytest.mark.parametrize("at", ["copy_aside", "write", "remove"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_killed_run_is_taken_back_or_done(world: World, at: str, after: bool) -> None:
+    world.done()
+    before = world.path.read_bytes()
+    child = os.fork()
+    if child == 0:
+        world.run("introduced", files=HookedFiles(lambda: os._exit(9), at, after=after))
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    keyring.load(json.loads(world.path.read_bytes()), "whole, whatever happened")
+    world.done("present")
+    assert at == "remove" or world.path.read_bytes() == before
+    world.done("introduced")
+    assert world.standings() == {"x": ["current", "incoming"], "t": ["current", "incoming"]}
+
+
+def test_what_may_be_known_of_it(world: World) -> None:
+    look = TsigKeyringInfo(Files(), world.clock).look
+    assert look({"path": str(world.path)})["exists"] is False
+    world.done()
+    world.clock.sleep(77)
+    found = look({"path": str(world.path)})
+    assert found["keyring"]["x"]["age"] == 77
+    assert found["keyring"]["x"]["settled"]
