@@ -143,7 +143,7 @@ class FakeServer:
             reply = dns.message.Message(request.id)
             reply.flags = dns.flags.QR
             reply.set_opcode(dns.opcode.UPDATE)
-            if request.had_tsig:
+            if request.had_tsig and request.keyring:
                 reply.use_tsig(
                     request.keyring, request.keyname, 300, None, 0, b"", request.keyalgorithm
                 )

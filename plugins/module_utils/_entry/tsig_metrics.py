@@ -64,7 +64,13 @@ def _noted(options: argparse.Namespace, now: int) -> dict[str, Any]:
     """Return how the last runs ended, this one included."""
     last: dict[str, Any] = {}
     if options.state.exists():
-        last = json.loads(options.state.read_bytes())
+        try:
+            last = json.loads(options.state.read_bytes())
+        except ValueError as torn:
+            raise DebvisorError(
+                f"the state file {options.state} is torn",
+                hint="Remove it; the next run makes it anew",
+            ) from torn
     if not options.completed and options.service_result is None:
         return last
     failed = options.service_result not in (None, "success")

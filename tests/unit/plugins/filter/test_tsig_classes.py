@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one description of classes: the cluster's own, the operator's, and everything that can be wrong with those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.debvisor.hci.plugins.filter.tsig_classes import FilterModule, tsig_classes
+
+GROUPS = {
+    "debvisor": ["n3", "n2", "n1"],
+    "dns_primaries": ["n1", "n2"],
+    "dns_secondaries": ["n3"],
+    "hypervisors": ["n3"],
+    "blue": ["n2", "n3"],
+}
+
+
+def by_name(*added: dict[str, Any], **options: Any) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in tsig_classes(added, GROUPS, **options)}
+
+
+def test_the_clusters_own_classes() -> None:
+    found = by_name()
+    assert sorted(found) == [f"debvisor-{name}" for name in ("admin", "node", "role", "vm", "xfer")]
+    assert found["debvisor-node"]["clients"] == ["n1", "n2", "n3"]
+    assert found["debvisor-vm"]["clients"] == ["n1", "n2", "n3"]
+    assert found["debvisor-xfer"]["servers"] == ["n1", "n2", "n3"]
+    assert found["debvisor-xfer"]["purpose"] == "transfer"
+    assert [name for name, each in found.items() if each["reads"]] == ["debvisor-admin"]
+    assert {each["algorithm"] for each in found.values()} == {"hmac-sha256"}
+
+
+def test_a_class_of_ones_own() -> None:
+    grant = {"zone": "vm.test", "below": "blue.vm.test", "types": ["A"]}
+    found = by_name(
+        {"name": "blue", "used_by": ["blue"], "grants": [grant]}, algorithm="hmac-sha512"
+    )
+    assert found["blue"] == {
+        "name": "blue",
+        "algorithm": "hmac-sha512",
+        "purpose": "update",
+        "reads": False,
+        "servers": ["n1", "n2"],
+        "clients": ["n2", "n3"],
+        "grants": [grant],
+    }
+
+
+def test_groups_that_are_not_there_have_nobody() -> None:
+    assert by_name({"name": "x", "used_by": ["nobody"]})["x"]["clients"] == []
+
+
+@pytest.mark.parametrize(
+    ("added", "what"),
+    [
+        ({"used_by": []}, "lacks name"),
+        ({"name": "x"}, "lacks used_by"),
+        ({"name": "x", "used_by": [], "user": 1}, "has no option user"),
+        ({"name": "debvisor-vm", "used_by": []}, "is described twice"),
+        ({"name": "x", "used_by": [], "grants": [{"zone": "z"}]}, "grants[0] lacks types"),
+        (
+            {"name": "x", "used_by": [], "grants": [{"types": ["A"]}]},
+            "has to name a zone or a kind",
+        ),
+        (
+            {"name": "x", "used_by": [], "grants": [{"types": ["A"], "zone": "z", "kind": "k"}]},
+            "has to name a zone or a kind",
+        ),
+        (
+            {"name": "x", "used_by": [], "grants": [{"types": ["A"], "zone": "z", "to": 1}]},
+            "no option to",
+        ),
+    ],
+)
+def test_everything_that_is_wrong_is_told(added: dict[str, Any], what: str) -> None:
+    with pytest.raises(AnsibleFilterError) as refusal:
+        tsig_classes([added], GROUPS)
+    assert what in str(refusal.value)
+
+
+def test_ansible_finds_it() -> None:
+    assert FilterModule().filters() == {"tsig_classes": tsig_classes}

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""BIND's notes of who used which key, line by line as it writes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.key_use import KeyUse
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.logs import Logs
+
+NOW = datetime(2026, 11, 25, 14, 40, tzinfo=UTC).timestamp()
+
+
+class Clock:
+    def wall(self) -> float:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("it reads and does not wait")
+
+
+OLD = "2026-11-25T14:00:00.000Z notify: zone x.test/IN/vip: sending notifies (serial 4)\n"
+UPDATE = (
+    "2026-11-25T14:39:30.228Z update: client @0x7f19dbf77000 192.0.2.13#59578/key g1.node: view vip:"
+    " updating zone 'x.test/IN': adding an RR at 'y.x.test' A 192.0.2.1\n"
+)
+TRANSFER = (
+    "2026-11-25T14:39:50.224Z xfer-out: client @0x7f19ddf9d000 2001:db8::12#33934/key g1.xfer (x.test):"
+    " view vip: transfer of 'x.test/IN': IXFR started: TSIG g1.xfer (serial 1 -> 2)\n"
+)
+NOTIFY = (
+    "2026-11-25T14:39:55.424Z notify: client @0x7f1ea9595c00 192.0.2.11#52461/key g2.xfer: view direct:"
+    " received notify for zone 'x.test': TSIG 'g2.xfer'\n"
+)
+SENT = "2026-11-25T14:39:59.224Z notify: zone x.test/IN/vip: sending notify to 192.0.2.12#53 : TSIG (g1.xfer)\n"
+
+
+def look(folder: Path, *keys: str, quiet_for: float = 60, **files: str) -> dict[str, Any]:
+    for name, text in files.items():
+        (folder / {"log": "log", "log0": "log.0", "log1": "log.1"}[name]).write_text(text)
+    params = {"keys": keys, "quiet_for": quiet_for, "log": str(folder / "log"), "kept_versions": 2}
+    return dict(KeyUse(Logs(), Clock()).look(params))
+
+
+def test_each_kind_of_use_is_seen_with_its_client(tmp_path: Path) -> None:
+    found = look(tmp_path, "g1.node", "g1.xfer", "g2.xfer", log=OLD + UPDATE + TRANSFER + NOTIFY)
+    assert {key: use["client"] for key, use in found["used"].items()} == {
+        "g1.node": "192.0.2.13",
+        "g1.xfer": "2001:db8::12",
+        "g2.xfer": "192.0.2.11",
+    }
+    assert found["used"]["g1.node"]["at"] == pytest.approx(NOW - 29.772)
+    assert not found["quiet"]
+
+
+def test_what_this_server_sent_is_not_what_it_accepted(tmp_path: Path) -> None:
+    assert look(tmp_path, "g1.xfer", log=OLD + SENT)["quiet"]
+
+
+@pytest.mark.parametrize(("quiet_for", "quiet"), [(29, True), (31, False)])
+def test_it_is_quiet_after_the_time_that_was_asked_for(
+    tmp_path: Path, quiet_for: float, quiet: bool
+) -> None:
+    found = look(tmp_path, "g1.node", quiet_for=quiet_for, log=OLD + UPDATE)
+    assert (found["quiet"], bool(found["recent"])) == (quiet, not quiet)
+
+
+def test_a_key_whose_name_begins_alike_is_another(tmp_path: Path) -> None:
+    assert look(tmp_path, "g1.nod", "1.node", "g1.node.x", log=OLD + UPDATE)["used"] == {}
+
+
+def test_older_versions_are_read_too(tmp_path: Path) -> None:
+    found = look(tmp_path, "g1.node", quiet_for=60, log=NOTIFY, log0=UPDATE, log1=OLD)
+    assert found["used"]["g1.node"]["client"] == "192.0.2.13"
+    assert not found["quiet"]
+
+
+def test_unknown_is_not_quiet(tmp_path: Path) -> None:
+    assert not look(tmp_path, "g1.node")["quiet"], "there is no log"
+    assert not look(tmp_path, "g1.node", log="")["quiet"], "the log is empty"
+    thrown_away = look(tmp_path, "g1.node", log=NOTIFY, log0=NOTIFY, log1=NOTIFY)
+    assert (thrown_away["covered"], thrown_away["quiet"]) == (False, False)
+
+
+def test_a_young_log_that_lost_nothing_tells_everything(tmp_path: Path) -> None:
+    assert look(tmp_path, "g1.node", log=NOTIFY)["quiet"]
+
+
+def test_torn_and_strange_lines_are_passed_over(tmp_path: Path) -> None:
+    noise = "e 0x7f/key g1.node\n\n\x00\xff /key g1.node:\nno-time client @0x1 1.2.3.4#5/key g1.node: x\n"
+    found = look(tmp_path, "g1.node", log=noise + OLD)
+    assert (found["used"], found["quiet"]) == ({}, True)
