@@ -54,7 +54,9 @@ _value:
   elements: dict
 """
 
-PRIMARIES, SECONDARIES, EVERYBODY = "dns_primaries", "dns_secondaries", "debvisor"
+PRIMARIES = "dns_primaries"
+SECONDARIES = "dns_secondaries"
+EVERYBODY = "debvisor"
 
 SYSTEM: tuple[Mapping[str, Any], ...] = (
     {

@@ -18,6 +18,12 @@ description:
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation
+attributes:
+  idempotent:
+    description: When run twice in a row with the same options, the second run reports no change.
+    support: partial
+    details:
+      - Not with O(state=restarted).
 options:
   name:
     description:
@@ -26,9 +32,9 @@ options:
     default: debvisor-dns-canary
   state:
     description:
-      - Whether the canary shall run.
+      - Whether the canary shall run. V(restarted) lets it count from nothing, whether or not it ran before.
     type: str
-    choices: [running, stopped]
+    choices: [running, restarted, stopped]
     default: running
   zone:
     description:
@@ -172,7 +178,11 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "default": "debvisor-dns-canary"},
-            "state": {"type": "str", "choices": ["running", "stopped"], "default": "running"},
+            "state": {
+                "type": "str",
+                "choices": ["running", "restarted", "stopped"],
+                "default": "running",
+            },
             "zone": {"type": "str"},
             "record": {"type": "str"},
             "server": {"type": "str"},
@@ -185,7 +195,10 @@ def main() -> None:
             "transfer_key_file": {"type": "path", "no_log": False},
             "transfer_interval": {"type": "float", "default": 1},
         },
-        required_if=[("state", "running", ["zone", "record", "server", "key_file"])],
+        required_if=[
+            ("state", state, ["zone", "record", "server", "key_file"])
+            for state in ("running", "restarted")
+        ],
         supports_check_mode=True,
     )
     libexec = str(settings.LIBEXEC_DIR)

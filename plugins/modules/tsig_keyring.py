@@ -17,7 +17,7 @@ description:
     time.
   - For every host in O(recipients) the keys that it is to hold are sealed with that host's public key, so that
     results, variables and logs of the run hold nothing that anybody else could read.
-  - The playbook P(debvisor.hci.rotate_tsig#playbook) drives a whole rotation. Use this module alone for a rotation of
+  - The playbook C(debvisor.hci.rotate_tsig) drives a whole rotation. Use this module alone for a rotation of
     your own.
 extends_documentation_fragment:
   - debvisor.hci.attributes

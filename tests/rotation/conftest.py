@@ -27,4 +27,3 @@ def driver(lab: Cluster, tmp_path: Path) -> Iterator[Driver]:
     found.current()
     yield found
     lab.power_on()
-    lab.whole()

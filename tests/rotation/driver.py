@@ -178,22 +178,27 @@ class Driver:
 class Witness:
     """A loop of nsupdate(1) on a node; see witness.sh."""
 
-    def __init__(self, cluster: Cluster, node: str) -> None:
+    def __init__(
+        self, cluster: Cluster, node: str, zone: str = "", key: str = "", patience: int = 5
+    ) -> None:
         self._cluster = cluster
+        self._zone = zone or cluster.zone
+        self._key = key or f"{KEYS}/debvisor-node.key"
+        self._patience = patience
         self.node = node
         self.made = 0
         self.failed = -1
 
     def start(self) -> None:
         script = base64.b64encode(Path(__file__).with_name("witness.sh").read_bytes()).decode()
-        record = f"_witness-{self.node}.{self._cluster.zone}"
+        record = f"_witness-{self.node}.{self._zone}"
         self._cluster.run(
             self.node,
             "rm -f /run/debvisor-witness.*;"
             f" echo {script} | base64 -d >/run/debvisor-witness.sh;"
             " systemd-run --quiet --collect --unit=debvisor-witness --property=RuntimeMaxSec=330"
             " /bin/bash /run/debvisor-witness.sh"
-            f" {self._cluster.vip} {self._cluster.zone} {record} {KEYS}/debvisor-node.key",
+            f" {self._cluster.vip} {self._zone} {record} {self._key} {self._patience}",
         )
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import time
 
+import dns.tsig
 import pytest
 
 from tests.failover.cluster import Cluster, eventually
@@ -77,7 +78,7 @@ def test_ten_rotations_in_a_row_lose_nothing(driver: Driver) -> None:
                 assert canary["updates"]["failed"] == canary["transfers"]["failed"] == 0, canary
     assert len(moved) == len(STRIKES), "the VIP did not move: the hard part was not tried"
     for witness in witnesses:
-        assert witness.made > 500, (witness.node, witness.made)
+        assert witness.made > 200, (witness.node, witness.made)
         assert witness.failed == 0, (witness.node, witness.failed)
 
 
@@ -90,7 +91,7 @@ def test_a_killed_rotation_goes_on(driver: Driver, task: str, nth: int) -> None:
     assert driver.assert_settled_everywhere() == next_of(before)
 
 
-@pytest.mark.parametrize(("task", "nth"), [PHASES[0], PHASES[2], PHASES[4], PHASES[5], PHASES[6]])
+@pytest.mark.parametrize(("task", "nth"), [PHASES[0], PHASES[3], PHASES[5]])
 def test_a_killed_rotation_can_be_aborted(driver: Driver, task: str, nth: int) -> None:
     before = driver.current()
     killed = driver.play(debvisor_tsig_rotation="now", kill_at=(task, nth))
@@ -126,7 +127,7 @@ def test_an_old_key_is_refused_everywhere_and_the_new_one_is_not(driver: Driver)
     assert cluster.update(cluster.vip, new["node"], name, "10.200.0.1") == "NOERROR"
     for node in cluster.lab.nodes:
         address = str(node.address4)
-        with pytest.raises(Exception, match=r"BADKEY|not known|unknown|NOTAUTH"):
+        with pytest.raises(dns.tsig.PeerBadKey):
             cluster.transfer(address, old["xfer"])
         assert cluster.transfer(address, new["xfer"])
 

@@ -49,6 +49,7 @@ class Wanted:
     limit: float
     report: str
     program: tuple[str, ...]
+    afresh: bool = False
 
 
 class DnsCanary(Operation[Wanted, bool]):
@@ -64,7 +65,7 @@ class DnsCanary(Operation[Wanted, bool]):
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
         problems: list[Problem] = []
-        running = params["state"] == "running"
+        running = params["state"] != "stopped"
         if running:
             check_address("server", params["server"], problems)
             for number, address in enumerate(params["transfer_from"]):
@@ -83,6 +84,7 @@ class DnsCanary(Operation[Wanted, bool]):
             params["limit"],
             params["report"],
             tuple(self._program(params)) if running else (),
+            params["state"] == "restarted",
         )
 
     def _program(self, params: Mapping[str, Any]) -> list[str]:
@@ -103,14 +105,18 @@ class DnsCanary(Operation[Wanted, bool]):
         return self._units.is_active(wanted.unit)
 
     def plan(self, observed: bool, wanted: Wanted) -> Plan:
-        state = {True: "running", False: "stopped"}
-        if observed == wanted.running:
+        verbs = []
+        if observed and (not wanted.running or wanted.afresh):
+            verbs.append("stop")
+        if wanted.running and (not observed or wanted.afresh):
+            verbs.append("start")
+        if not verbs:
             return Plan()
-        verb = "start" if wanted.running else "stop"
+        state = {True: "running", False: "stopped"}
         return Plan(
             before={wanted.unit: state[observed]},
             after={wanted.unit: state[wanted.running]},
-            actions=(Action(verb, wanted.unit, state[wanted.running]),),
+            actions=tuple(Action(verb, wanted.unit) for verb in verbs),
             differences=[
                 Difference(wanted.unit, state[observed] + "\n", state[wanted.running] + "\n")
             ],

@@ -185,7 +185,7 @@ def waiting(
     """Say which retiring generations may not go yet, and why.
 
     :param used: names of keys that some server saw in use lately.
-    :param absent: clients of the class that may not have heard of the current generation.
+    :param absent: clients and servers of the class that may not have heard of the current generation.
     """
     found = {}
     for each in of.retiring:

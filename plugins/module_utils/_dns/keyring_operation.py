@@ -299,7 +299,7 @@ def _description(number: int, entry: Mapping[str, Any], problems: list[Problem])
 def _waiting(of: KeyClass, about: Description, wanted: Wanted, now: int) -> dict[int, str]:
     if wanted.force:
         return {}
-    return keyring.waiting(of, wanted.used, about.clients & wanted.absent, now)
+    return keyring.waiting(of, wanted.used, (about.clients | about.servers) & wanted.absent, now)
 
 
 def _names(ring: Keyring, wanted: Wanted, pick: Callable[[KeyClass], Any]) -> dict[str, list[str]]:

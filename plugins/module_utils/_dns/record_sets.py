@@ -104,7 +104,8 @@ def _quick(
         ptr = default_ptr
     if (
         name is None
-        or type(ttl) is not int
+        or not isinstance(ttl, int)
+        or isinstance(ttl, bool)
         or not 0 <= ttl <= LONGEST_TTL
         or (ptr is not True and ptr is not False)
         or (state is not None and state != "present")
