@@ -85,6 +85,17 @@ def test_systemd_accepts_the_units(node: Node) -> None:
     assert complaints == []
 
 
+def test_systemd_accepts_the_managers_units() -> None:
+    manager = host(NODES[0])
+    for unit in ("tsig-rotate.service", "tsig-rotate.timer", "tsig-metrics.service"):
+        checked = manager.run(f"systemd-analyze verify /etc/systemd/system/{unit}")
+        assert checked.rc == 0, checked.stderr
+        assert "tsig" not in checked.stderr
+    for timer in ("tsig-rotate.timer", "tsig-metrics.timer"):
+        assert manager.service(timer).is_running
+        assert manager.service(timer).is_enabled
+
+
 @pytest.mark.parametrize("node", PRIMARIES, ids=by_name)
 @pytest.mark.parametrize("name", ["named", "keepalived", "dns-role", "debvisor-dns-gate"])
 def test_the_services_run_now_and_after_a_boot(node: Node, name: str) -> None:
