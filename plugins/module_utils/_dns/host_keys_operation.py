@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from .._core.errors import DebvisorError, InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.waiting import Clock, intervals
-from . import keyring, names, rdata, tsig
+from . import kept_file, keyring, names, rdata, tsig
 from .client import Client, Transport
 from .errors import BadKey, NotAuthoritative, RequestRefused
 from .keyring import HeldClass
@@ -267,11 +267,13 @@ class TsigKeys(Operation[Wanted, Observed]):
             paths = [wanted.path(name) for name in (TRANSFER_CONF, UPDATE_CONF)]
         elif action.verb == "remove" and self._files.link_target(action.target) is None:
             self._remember(action.target)
+        kept: list[dict[str, Any]] = []
         try:
-            kept = [self._kept(path) for path in paths]
+            for path in paths:
+                kept.append(self._kept(path))
         except BaseException:
-            for path in paths:  # no receipt knows of these copies
-                self._files.remove(_aside(path))
+            for each in kept:  # no receipt knows of these copies
+                kept_file.forget(self._files, each)
             raise
         return {"files": kept, "reconfigure": action.verb == "serve" and action.payload[2]}
 
@@ -283,14 +285,11 @@ class TsigKeys(Operation[Wanted, Observed]):
             return
 
     def _kept(self, path: str) -> dict[str, Any]:
-        """Describe what is at a path, and keep a copy of a file that is there."""
+        """Describe what is at a path, a link or a file, and keep a copy of a file."""
         target = self._files.link_target(path)
-        kept: dict[str, Any] = {"path": path, "link": target, "aside": None, "access": None}
-        if target is None and (facts := self._files.facts(path)) is not None:
-            kept["aside"] = _aside(path)
-            kept["access"] = [facts.mode, facts.uid, facts.gid]
-            self._files.copy_aside(path, kept["aside"])
-        return kept
+        if target is not None:
+            return {"path": path, "link": target, "aside": None}
+        return {**kept_file.keep(self._files, path), "link": None}
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
         files = self._files
@@ -315,14 +314,10 @@ class TsigKeys(Operation[Wanted, Observed]):
 
     def undo(self, receipt: Receipt) -> None:
         for kept in receipt["files"]:
-            path = kept["path"]
             if kept["link"] is not None:
-                self._files.link(path, kept["link"])
-            elif kept["aside"] is not None:
-                mode, uid, gid = kept["access"]
-                self._files.bring_back(kept["aside"], path, mode=mode, uid=uid, gid=gid)
+                self._files.link(kept["path"], kept["link"])
             else:
-                self._files.remove(path)
+                kept_file.restore(self._files, kept)
         if receipt["reconfigure"]:
             self._reconfigure()
 
@@ -341,8 +336,7 @@ class TsigKeys(Operation[Wanted, Observed]):
 
     def commit(self, receipt: Receipt) -> None:
         for kept in receipt["files"]:
-            if kept["aside"] is not None:
-                self._files.remove(kept["aside"])
+            kept_file.forget(self._files, kept)
 
     # --- the proof
 
@@ -386,11 +380,6 @@ class TsigKeys(Operation[Wanted, Observed]):
         finally:
             client.close()
         return True
-
-
-def _aside(path: str) -> str:
-    folder, name = posixpath.split(path)
-    return posixpath.join(folder, f".{name}.before")
 
 
 def file_name(of_class: str, number: int) -> str:

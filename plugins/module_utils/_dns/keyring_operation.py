@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from .._core.errors import DebvisorError, InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.waiting import Clock
-from . import keyring
+from . import kept_file, keyring
 from .keyring import CLASS_NAME, Description, KeyClass, Keyring
 from .rdata import shortened
 from .tsig_key_operation import Files
@@ -219,25 +219,16 @@ class TsigKeyring(Operation[Wanted, Observed]):
         }
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
-        folder, name = posixpath.split(wanted.path)
-        aside = posixpath.join(folder, f".{name}.before")
-        exists = self._files.facts(wanted.path) is not None
-        if exists:
-            self._files.copy_aside(wanted.path, aside)
-        return {"path": wanted.path, "aside": aside if exists else None}
+        return kept_file.keep(self._files, wanted.path)
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
         self._files.write(wanted.path, action.payload, mode=0o600, uid=-1, gid=-1)
 
     def undo(self, receipt: Receipt) -> None:
-        if receipt["aside"] is None:
-            self._files.remove(receipt["path"])
-        else:
-            self._files.bring_back(receipt["aside"], receipt["path"], mode=0o600, uid=-1, gid=-1)
+        kept_file.restore(self._files, receipt)
 
     def commit(self, receipt: Receipt) -> None:
-        if receipt["aside"] is not None:
-            self._files.remove(receipt["aside"])
+        kept_file.forget(self._files, receipt)
 
     def verify(self, plan: Plan, wanted: Wanted) -> Mapping[str, Any]:
         for action in plan.actions:

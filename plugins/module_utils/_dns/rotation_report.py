@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.waiting import Clock
+from . import kept_file
 from .keyring import Keyring
 from .tsig_key_operation import Files
 
@@ -60,25 +60,16 @@ class RotationReport(Operation[Wanted, int]):
         )
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
-        folder, name = posixpath.split(wanted.path)
-        aside = posixpath.join(folder, f".{name}.before")
-        exists = self._files.facts(wanted.path) is not None
-        if exists:
-            self._files.copy_aside(wanted.path, aside)
-        return {"path": wanted.path, "aside": aside if exists else None}
+        return kept_file.keep(self._files, wanted.path)
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
         self._files.write(wanted.path, action.payload, mode=0o640, uid=-1, gid=-1)
 
     def undo(self, receipt: Receipt) -> None:
-        if receipt["aside"] is None:
-            self._files.remove(receipt["path"])
-        else:
-            self._files.bring_back(receipt["aside"], receipt["path"], mode=0o640, uid=-1, gid=-1)
+        kept_file.restore(self._files, receipt)
 
     def commit(self, receipt: Receipt) -> None:
-        if receipt["aside"] is not None:
-            self._files.remove(receipt["aside"])
+        kept_file.forget(self._files, receipt)
 
 
 def losses_of(canaries: Mapping[str, Any]) -> int:
