@@ -33,7 +33,7 @@ PHASES = {
     "introduce": ("Introduce a new", "Start a canary", "Let every server accept both"),
     "prove": ("Prove on every",),
     "promote": ("Promote what", "Let clients and servers"),
-    "wait for silence (grace of 3 s)": ("Wait until no server",),
+    "wait for silence (grace of 2 s)": ("Wait until no server",),
     "retire": ("Retire what", "Let every server refuse"),
     "report": ("End the canary", "Write the report"),
 }

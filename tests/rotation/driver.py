@@ -30,7 +30,7 @@ KEYS = "/etc/debvisor/keys"
 KEYRING = "/var/lib/debvisor/keyring.json"
 REPORT = "/var/log/debvisor/tsig-rotation.json"
 CLASSES = ("admin", "node", "role", "vm", "xfer")
-QUICK = {"debvisor_tsig_grace": 3, "debvisor_tsig_canary_interval": 0.02}
+QUICK = {"debvisor_tsig_grace": 2, "debvisor_tsig_canary_interval": 0.02}
 TIMEOUT = 240.0
 
 OnTask = Callable[[str], None]

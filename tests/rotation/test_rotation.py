@@ -91,15 +91,21 @@ def test_a_killed_rotation_goes_on(driver: Driver, task: str, nth: int) -> None:
     assert driver.assert_settled_everywhere() == next_of(before)
 
 
-@pytest.mark.parametrize(("task", "nth"), [PHASES[0], PHASES[3], PHASES[5]])
+@pytest.mark.parametrize(("task", "nth"), [PHASES[0], PHASES[3], PHASES[5], PHASES[6]])
 def test_a_killed_rotation_can_be_aborted(driver: Driver, task: str, nth: int) -> None:
     before = driver.current()
     killed = driver.play(debvisor_tsig_rotation="now", kill_at=(task, nth))
     assert killed.status < 0, f"it was not killed: {killed.output[-2000:]}"
-    for _attempt in range(2):  # twice is as good as once
-        aborted = driver.play(debvisor_tsig_rotation="abort")
-        assert aborted.status == 0, aborted.output[-3000:]
+    aborted = driver.play(debvisor_tsig_rotation="abort")
+    assert aborted.status == 0, aborted.output[-3000:]
     assert driver.assert_settled_everywhere() == before
+
+
+def test_aborting_when_nothing_is_under_way_changes_nothing(driver: Driver) -> None:
+    before = driver.keyring()
+    aborted = driver.play(debvisor_tsig_rotation="abort")
+    assert (aborted.status, aborted.changed) == (0, 0), aborted.output[-3000:]
+    assert driver.keyring() == before
 
 
 def test_a_second_run_changes_nothing_and_a_check_changes_nothing(driver: Driver) -> None:
@@ -225,6 +231,19 @@ def test_revocation_without_a_server_says_what_it_leaves_behind(driver: Driver) 
     cluster.whole()
     assert driver.play().status == 0
     driver.assert_settled_everywhere()
+
+
+def test_an_emergency_goes_on_without_a_server_and_says_so(driver: Driver) -> None:
+    cluster = driver.cluster
+    before = driver.current()
+    cluster.kill("node3")
+    ended = driver.play(debvisor_tsig_rotation="now", debvisor_tsig_emergency=True)
+    assert "not reached: node3" in ended.output, ended.output[-3000:]
+    assert driver.current() == next_of(before)
+    cluster.power_on()
+    assert driver.play().status == 0
+    assert driver.assert_settled_everywhere() == next_of(before)
+    cluster.whole()
 
 
 def test_a_lost_keyring_is_not_made_anew_by_accident(driver: Driver) -> None:
