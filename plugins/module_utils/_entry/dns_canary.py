@@ -47,27 +47,28 @@ class Canary:
 
     def run(self) -> int:
         options = self._options
-        threads = [threading.Thread(target=self._update)]
+        update = functools.partial(self._update, _zone(options.zone), _label(options.name))
+        threads = [threading.Thread(target=update)]
         if options.transfer_from:
-            threads.append(threading.Thread(target=self._transfer))
+            transfer = functools.partial(self._transfer, _zone(options.transfer_zone))
+            threads.append(threading.Thread(target=transfer))
         for thread in threads:
             thread.start()
         deadline = time.monotonic() + options.limit
-        while not self._stop.wait(0.5) and time.monotonic() < deadline:
-            self._report(ended=False)
-        self._stop.set()
-        for thread in threads:
-            thread.join(4 * PATIENCE)
+        try:
+            while not self._stop.wait(min(0.5, options.limit)) and time.monotonic() < deadline:
+                self._report(ended=False)
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join(4 * PATIENCE)
         self._report(ended=True)
         return 1 if self.updates.failed or self.transfers.failed else 0
 
-    def _update(self) -> None:
+    def _update(self, zone: bytes, name: bytes) -> None:
         options, clock = self._options, SystemClock()
-        zone = names.parse(options.zone.removesuffix(".") + ".")
         client, keys = signing_client(options.server, options.port, TIMEOUT, options.key_file)
         self.fallbacks = keys.fallbacks
-        label = options.name.encode("ascii")
-        name = bytes([len(label)]) + label
         number = 0
 
         def work() -> None:
@@ -80,9 +81,8 @@ class Canary:
         canary.attempt(leave, Tally(), PATIENCE, clock)
         client.close()
 
-    def _transfer(self) -> None:
+    def _transfer(self, zone: bytes) -> None:
         options, clock = self._options, SystemClock()
-        zone = names.parse(options.transfer_zone.removesuffix(".") + ".")
         clients = [
             signing_client(address, options.port, TIMEOUT, options.transfer_key_file)[0]
             for address in options.transfer_from
@@ -117,6 +117,17 @@ class Canary:
         write_atomically(self._options.report, json.dumps(found) + "\n")
 
 
+def _zone(text: str) -> bytes:
+    return names.parse(text.removesuffix(".") + ".")
+
+
+def _label(text: str) -> bytes:
+    found = names.parse(text + ".")
+    if len(found) != found[0] + 2:
+        raise names.NameProblem("is not one label")
+    return found[:-1]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit 0: nothing failed; 1: something did; 2: it could not begin."""
     parser = argparse.ArgumentParser(prog="dns-canary", description=(__doc__ or "").strip())
@@ -139,6 +150,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, found.stop)
     try:
         return found.run()
+    except names.NameProblem as failure:
+        complain(f"dns-canary: a zone or the record's name {failure}")
     except (DebvisorError, OSError) as failure:
         complain(f"dns-canary: {failure}")
-        return 2
+    return 2
