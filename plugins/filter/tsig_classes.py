@@ -99,7 +99,7 @@ def tsig_classes(
         for number, each in enumerate(added)
         for problem in _problems(f"debvisor_tsig_classes[{number}]", each)
     ]
-    names = [each.get("name") for each in (*SYSTEM, *added)]
+    names = [each.get("name") for each in (*SYSTEM, *added) if isinstance(each, Mapping)]
     problems += [
         f"{name!r} is described twice"
         for name in sorted({n for n in names if names.count(n) > 1}, key=str)
@@ -124,17 +124,30 @@ def _hosts(named: Iterable[str], groups: Mapping[str, Any]) -> list[str]:
     return sorted({host for name in named for host in groups.get(name, [])})
 
 
-def _problems(where: str, each: Mapping[str, Any]) -> list[str]:
+def _problems(where: str, each: Any) -> list[str]:
+    if not isinstance(each, Mapping):
+        return [f"{where} is not a description of a class"]
     found = [f"{where} lacks {key}" for key in ("name", "used_by") if key not in each]
     found += [f"{where} has no option {key}" for key in sorted(set(each) - _KNOWN)]
-    for number, grant in enumerate(each.get("grants", [])):
+    lists = [key for key in ("used_by", "served_by", "grants") if not _is_list(each.get(key, []))]
+    found += [f"{where}.{key} is not a list" for key in lists]
+    for number, grant in enumerate([] if "grants" in lists else each.get("grants", [])):
         place = f"{where}.grants[{number}]"
+        if not isinstance(grant, Mapping):
+            found.append(f"{place} is not a description of a grant")
+            continue
         found += [f"{place} has no option {key}" for key in sorted(set(grant) - _GRANT)]
         if not grant.get("types"):
             found.append(f"{place} lacks types")
+        elif not _is_list(grant["types"]):
+            found.append(f"{place}.types is not a list")
         if ("zone" in grant) == ("kind" in grant):
             found.append(f"{place} has to name a zone or a kind")
     return found
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 class FilterModule:

@@ -75,12 +75,35 @@ def test_groups_that_are_not_there_have_nobody() -> None:
             {"name": "x", "used_by": [], "grants": [{"types": ["A"], "zone": "z", "to": 1}]},
             "no option to",
         ),
+        ("x", "debvisor_tsig_classes[0] is not a description of a class"),
+        ({"name": "x", "used_by": "blue"}, "debvisor_tsig_classes[0].used_by is not a list"),
+        ({"name": "x", "used_by": [], "served_by": "blue"}, "served_by is not a list"),
+        ({"name": "x", "used_by": [], "grants": {"zone": "z"}}, "grants is not a list"),
+        ({"name": "x", "used_by": [], "grants": ["z"]}, "grants[0] is not a description"),
+        (
+            {"name": "x", "used_by": [], "grants": [{"types": "TXT", "zone": "z"}]},
+            "grants[0].types is not a list",
+        ),
     ],
 )
-def test_everything_that_is_wrong_is_told(added: dict[str, Any], what: str) -> None:
+def test_each_thing_that_is_wrong_is_told(added: Any, what: str) -> None:
     with pytest.raises(AnsibleFilterError) as refusal:
         tsig_classes([added], GROUPS)
     assert what in str(refusal.value)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    wrong = [{"name": "x"}, "y", {"name": "debvisor-vm", "used_by": [], "grants": [{}], "user": 1}]
+    with pytest.raises(AnsibleFilterError) as refusal:
+        tsig_classes(wrong, GROUPS)  # type: ignore[arg-type]
+    assert str(refusal.value).removeprefix("tsig_classes: ").split("; ") == [
+        "debvisor_tsig_classes[0] lacks used_by",
+        "debvisor_tsig_classes[1] is not a description of a class",
+        "debvisor_tsig_classes[2] has no option user",
+        "debvisor_tsig_classes[2].grants[0] lacks types",
+        "debvisor_tsig_classes[2].grants[0] has to name a zone or a kind",
+        "'debvisor-vm' is described twice",
+    ]
 
 
 def test_ansible_finds_it() -> None:
