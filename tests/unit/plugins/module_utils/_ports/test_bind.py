@@ -1,14 +1,17 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which configuration is in force."""
+"""Which configuration is in force, and BIND's own judgement of one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._ports import bind as bind_port
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.bind import Bind, BindFailed
+
+from tests.bind.conftest import program
 
 
 @pytest.fixture
@@ -50,3 +53,27 @@ def test_copies_hold_journal_and_zone(bind: Bind, tmp_path: Path) -> None:
     assert bind.keep_copy("z.test", folder)
     assert (folder / "z.test.zone").read_text() == "zone"
     assert (folder / "z.test.zone.jnl").read_bytes() == b"journal"
+
+
+def test_one_of_our_configurations_is_a_link(bind: Bind) -> None:
+    assert not bind.is_ours()
+    bind.link.write_text("stock")
+    assert not bind.is_ours()
+    bind.point_to("follower")
+    assert bind.is_ours()
+
+
+def test_a_text_is_judged_before_it_is_in_its_place(
+    bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bind_port, "CHECKCONF", program("named-checkconf"))
+    bind.check_text('acl "a" { none; };\n')
+    for wrong in ('acl "a" { none; }\n', 'acl "a" { key "unknown"; };\nnonsense;\n', "{"):
+        with pytest.raises(BindFailed, match="named-checkconf"):
+            bind.check_text(wrong)
+
+
+def test_a_tool_that_is_missing_is_told(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bind_port, "CHECKCONF", "/nowhere/named-checkconf")
+    with pytest.raises(BindFailed, match="cannot be run"):
+        bind.check_text("")
