@@ -146,7 +146,7 @@ class TsigKeys(Operation[Wanted, Observed]):
             raise InvalidInput(problems)
         try:
             document = json.loads(self._opener.open(params["sealed"]))
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         return Wanted(
             folder.rstrip("/"),

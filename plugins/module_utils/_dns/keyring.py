@@ -264,12 +264,11 @@ def load(document: Any, where: str) -> Keyring:
     :raises KeyringUnreadable: saying what is wrong, and never showing a secret.
     """
     try:
-        if document["format"] != FORMAT:
-            raise ValueError(f"its format is {document['format']!r}, and {FORMAT} was expected")
+        _check_format(document["format"])
         classes = {}
         for name, entry in document["classes"].items():
             generations = tuple(_load(each) for each in entry["generations"])
-            read = KeyClass(name, generations, int(entry["last"]))
+            read = KeyClass(name, generations, _number(entry, "last"))
             _check(read)
             classes[name] = read
         return Keyring(classes)
@@ -291,7 +290,7 @@ def _unreadable(where: str, why: str) -> KeyringUnreadable:
 
 def _check(of: KeyClass) -> None:
     if not CLASS_NAME.fullmatch(of.name):
-        raise ValueError(f"{of.name!r} is not the name of a class")
+        raise ValueError("a name in it is not that of a class")
     standings = [each.standing for each in of.generations]
     if standings.count(Standing.CURRENT) != 1 or standings.count(Standing.INCOMING) > 1:
         raise ValueError(
@@ -319,20 +318,36 @@ def _load(entry: Mapping[str, Any]) -> Generation:
     algorithm = entry["algorithm"]
     if algorithm not in ALGORITHMS:
         raise ValueError(f"an algorithm is none of {', '.join(ALGORITHMS)}")
+    standings = {each.value: each for each in Standing}
+    if entry["standing"] not in standings:
+        raise ValueError(f"a standing is none of {', '.join(standings)}")
+    proved = entry["proved"]
+    if not isinstance(proved, list) or not all(isinstance(server, str) for server in proved):
+        raise ValueError("what proved a generation is not a list of servers")
     return Generation(
-        int(entry["number"]),
+        _number(entry, "number"),
         algorithm,
         decode_secret(entry["secret"], algorithm),
-        Standing(entry["standing"]),
-        int(entry["created"]),
-        frozenset(str(server) for server in entry["proved"]),
-        _time(entry["promoted"]),
-        _time(entry["retire_after"]),
+        standings[entry["standing"]],
+        _number(entry, "created"),
+        frozenset(proved),
+        None if entry["promoted"] is None else _number(entry, "promoted"),
+        None if entry["retire_after"] is None else _number(entry, "retire_after"),
     )
 
 
-def _time(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _number(entry: Mapping[str, Any], name: str) -> int:
+    """Return a whole number. What stands in its place may be a secret, so it is not shown."""
+    found = entry[name]
+    if type(found) is not int:
+        raise ValueError(f"{name} is not a whole number")
+    return found
+
+
+def _check_format(found: Any) -> None:
+    if found != FORMAT:
+        shown = found if isinstance(found, int) else "no number"
+        raise ValueError(f"its format is {shown}, and {FORMAT} was expected")
 
 
 def _public(of: KeyClass, generation: Generation) -> dict[str, Any]:
@@ -410,8 +425,7 @@ def read_bundle(document: Any) -> tuple[HeldClass, ...]:
     :raises KeyringUnreadable: where it is something else.
     """
     try:
-        if document["format"] != FORMAT:
-            raise ValueError(f"its format is {document['format']!r}, and {FORMAT} was expected")
+        _check_format(document["format"])
         held = []
         for name, entry in document["classes"].items():
             keys = {
@@ -427,7 +441,7 @@ def read_bundle(document: Any) -> tuple[HeldClass, ...]:
                 or entry["current"] not in keys
                 or entry["serves"] not in ("", *PURPOSES)
             ):
-                raise ValueError(f"{name!r} is malformed in it")
+                raise ValueError("a class is malformed in it")
             held.append(
                 HeldClass(name, entry["current"], keys, str(entry["serves"]), bool(entry["reads"]))
             )

@@ -244,7 +244,7 @@ def read_keyring(files: Any, path: str) -> Keyring:
     """
     try:
         document = json.loads(files.read(path))
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     return keyring.load(document, path)
 

@@ -165,6 +165,11 @@ def test_no_sequence_of_steps_breaks_a_class(steps: list[tuple[str, int]]) -> No
             assert before.current.number in {g.number for g in of.retiring}, "loses its clients"
         if name != "revoke":  # every other step done twice is done once
             assert STEPS[name](of, now) == of
+            # Hosts that did not hear of this step yet and hosts that did understand each other.
+            assert before.current.number in {g.number for g in of.generations}
+            assert of.current.number in {g.number for g in before.generations}
+            kept = {g.number: g.secret for g in before.generations}
+            assert all(kept.get(g.number, g.secret) == g.secret for g in of.generations)
         read = keyring.load(json.loads(json.dumps(Keyring({"x": of}).dump())), "here")
         assert read.classes["x"] == of
 
@@ -211,8 +216,84 @@ def broken() -> list[Any]:
         generations({**first, "secret": 7}),
         generations({**first, "algorithm": "hmac-md5"}),
         generations({**first, "number": 9}),
+        generations({**first, "number": "1"}),
+        generations({**first, "created": float("inf")}),
+        generations({**first, "retire_after": float("nan")}),
+        generations({**first, "proved": "abc"}),
+        generations({**first, "proved": [1]}),
+        {"format": 1, "classes": {"x": {**entry, "last": 1e400}}},
         generations({key: value for key, value in first.items() if key != "created"}),
     ]
+
+
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.just("1")
+)
+ANYTHING = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+
+
+@given(st.data(), ANYTHING)
+def test_anything_in_the_place_of_anything_is_a_keyring_or_is_told(
+    data: st.DataObject, thing: Any
+) -> None:
+    document = whole(Drawer()).dump()
+    place: Any = document
+    while True:
+        key = data.draw(
+            st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place)))
+        )
+        if not isinstance(place[key], (dict, list)) or not place[key] or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = thing
+    try:
+        read = keyring.load(document, "here")
+    except KeyringUnreadable:
+        return
+    assert keyring.load(json.loads(json.dumps(read.dump())), "here") == read
+
+
+@given(st.data(), ANYTHING)
+def test_anything_in_the_place_of_a_part_of_a_bundle_is_a_bundle_or_is_told(
+    data: st.DataObject, thing: Any
+) -> None:
+    about = [Description("x", ALGORITHM, "update", True, frozenset("s"), frozenset("s"))]
+    document = keyring.bundle(whole(Drawer()), about, "s")
+    entry = document["classes"]["x"]
+    place = data.draw(st.sampled_from([document, entry, entry["keys"], entry["keys"]["1"]]))
+    place[data.draw(st.sampled_from(sorted(place)))] = thing
+    try:
+        held = keyring.read_bundle(document)
+    except KeyringUnreadable:
+        return
+    assert all(each.current in each.keys for each in held)
+
+
+@pytest.mark.parametrize("field", ["number", "standing", "algorithm", "created", "promoted"])
+def test_a_secret_in_the_wrong_place_does_not_show(field: str) -> None:
+    draw = Drawer()
+    document = whole(draw).dump()
+    generation = document["classes"]["x"]["generations"][0]
+    generation[field] = generation["secret"]
+    for text in (json.dumps(document), json.dumps({**document, "format": generation["secret"]})):
+        with pytest.raises(KeyringUnreadable) as refusal:
+            keyring.load(json.loads(text), "here")
+        told = str(refusal.value) + repr(refusal.value.__context__)
+        assert not [shape for secret in draw.drawn for shape in shapes(secret) if shape in told]
+
+
+def test_a_secret_in_the_place_of_a_name_does_not_show() -> None:
+    draw = Drawer()
+    document = whole(draw).dump()
+    entry = document["classes"].pop("x")
+    name = entry["generations"][0]["secret"]
+    with pytest.raises(KeyringUnreadable) as refusal:
+        keyring.load({**document, "classes": {name: entry}}, "here")
+    assert name not in str(refusal.value)
 
 
 @pytest.mark.parametrize("document", broken())

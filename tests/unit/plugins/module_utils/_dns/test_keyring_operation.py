@@ -211,7 +211,7 @@ def test_without_its_folder(world: World) -> None:
     assert "does not exist" in str(world.run().failure)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00", b"[" * 50])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00", b"[" * 50, b"[" * 99999])
 def test_what_is_no_keyring_stays_as_it_is(world: World, content: bytes) -> None:
     world.path.write_bytes(content)
     assert "is not a keyring" in str(world.run("introduced").failure)
