@@ -25,7 +25,7 @@ from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.waiting import Clock, intervals
 from . import kept_file, keyring, names, rdata, tsig
 from .client import Client, Transport
-from .errors import BadKey, NotAuthoritative, RequestRefused
+from .errors import BadKey, BadSignature, NotAuthoritative, RequestRefused
 from .keyring import HeldClass
 from .places import check_address
 from .tsig import Key, KeyFileInvalid
@@ -365,12 +365,13 @@ class TsigKeys(Operation[Wanted, Observed]):
     def _is_accepted(self, key: Key) -> bool:
         """Sign a question with the key. Whatever the answer is: signed with the key, it proves the secret.
 
-        A key that is known with another secret is BADSIG, which is no mere no: it goes out as the error that it is.
+        A key that is known with another secret (BADSIG) is a no as well: a keyring that was lost and begun anew gives
+        numbers again that this server has seen, and then the new secret has to take the place of the old one.
         """
         client = Client(self._reach("127.0.0.1", 53, 3.0), lambda: key)
         try:
             client.ask(names.ROOT, rdata.SOA)
-        except BadKey:
+        except (BadKey, BadSignature):
             return False
         except (
             RequestRefused,

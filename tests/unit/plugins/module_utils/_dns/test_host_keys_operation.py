@@ -365,6 +365,116 @@ def test_after_a_kill_the_next_run_makes_it_whole(world: World, at: str, nth: in
     assert world.bind.accepts == {"g2.node", "g2.xfer"}
 
 
+def test_a_number_that_comes_again_with_another_secret_is_replaced(world: World) -> None:
+    """The keyring was lost, and a new one begins with numbers that servers know already."""
+    world.done(ONE)
+    document = json.loads(ONE)
+    for name, entry in document["classes"].items():
+        entry["keys"]["1"]["secret"] = secret(f"another {name}")
+    world.done(json.dumps(document))
+    assert world.bind.accepts == {"g1.node", "g1.xfer"}
+    assert b"another node".ljust(32, b".") in world.bind._accepted().values()
+    assert not world.done(json.dumps(document)).changed
+
+
+def test_a_server_that_keeps_another_secret_gets_its_old_files_back(world: World) -> None:
+    world.done(ONE)
+    before = world.content()
+    document = json.loads(ONE)
+    document["classes"]["node"]["keys"]["1"]["secret"] = secret("another")
+    world.bind.reconfigure = lambda timeout=3.0: None  # type: ignore[method-assign]
+    refused = world.run(json.dumps(document))
+    assert "does not accept g1.node" in str(refused.failure)
+    assert refused.rolled_back
+    assert world.content() == before
+
+
+def test_owner_and_mode_come_back_too(world: World) -> None:
+    world.done(ONE)
+    key = world.folder / "node.g1.key"
+    key.chmod(0o604)
+    world.bind.stubborn = True
+    assert world.run(TWO).failure is not None
+    assert key.stat().st_mode & 0o777 == 0o604
+    assert sorted(path.name for path in world.folder.iterdir()) == sorted(world.content())
+    assert not [name for name in world.content() if name.startswith(".")], "no copy is left"
+    world.bind.stubborn = False
+    world.done(ONE)
+    assert key.stat().st_mode & 0o777 == 0o640, "a mode alone is mended"
+
+
+def test_each_moment_of_a_rotation_is_a_good_one(world: World) -> None:
+    """Whenever a client reads its key file, the server accepts what is in it, and has all files that it needs."""
+    world.done(ONE)
+    seen: list[tuple[set[str], str]] = []
+
+    class Watched(OwnFiles):
+        def __getattribute__(self, name: str) -> Any:
+            found = super().__getattribute__(name)
+            if name in {"write", "link", "remove"}:
+                self._look()
+            return found
+
+        def _look(self) -> None:
+            key = tsig.parse((world.folder / "node.key").read_bytes(), "")
+            seen.append((world.bind.accepts, key.name))
+            for conf in (TRANSFER_CONF, UPDATE_CONF):
+                for line in (world.folder / conf).read_text().splitlines():
+                    assert not line.startswith("include") or Path(line.split('"')[1]).exists()
+
+    for sealed in (BOTH, SWITCHED, TWO):
+        world.run(sealed, files=Watched())
+    assert {signer for accepted, signer in seen} == {"g1.node", "g2.node"}
+    assert not [each for each in seen if each[1] not in each[0]]
+
+
+def test_a_configuration_that_bind_refuses_is_not_put_in_its_place(world: World) -> None:
+    world.done(ONE)
+    before = world.content()
+
+    def refuse(text: str) -> None:
+        raise DebvisorError("named-checkconf says no")
+
+    world.bind.check_text = refuse  # type: ignore[method-assign]
+    refused = world.run(TWO)
+    assert "named-checkconf says no" in str(refused.failure)
+    assert refused.rolled_back
+    assert world.content() == before
+    assert world.bind.accepts == {"g1.node", "g1.xfer"}
+
+
+def test_a_switch_of_a_killed_run_leaves_no_link_behind(world: World) -> None:
+    world.done(ONE)
+    (world.folder / ".node.key.4711").symlink_to("node.g2.key")
+    world.done(ONE)
+    assert ".node.key.4711" not in world.content()
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [({"folder": "keys"}, "folder"), ({"peers": ["192.0.2.1", "no.."]}, "peers[1]")],
+)
+def test_options_that_are_wrong(world: World, more: dict[str, Any], what: str) -> None:
+    assert what in str(world.run(ONE, **more).failure)
+    assert world.content() == {}
+
+
+def test_no_secret_in_the_journal_either(world: World) -> None:
+    texts: list[str] = []
+
+    def look() -> None:
+        texts.extend(path.read_text() for path in world.records.journal.folder.iterdir())
+
+    for at in ("write", "link", "remove"):
+        world.done(ONE)
+        world.done(TWO, files=HookedOwnFiles(look, at))
+    assert len(texts) > 9
+    for name in ("node1", "node2", "xfer1", "xfer2"):
+        raw = name.encode().ljust(32, b".")
+        for shape in (secret(name), raw.hex(), raw.decode()):
+            assert not [text for text in texts if shape in text]
+
+
 def test_no_secret_in_records_and_results(world: World) -> None:
     shown = [repr(world.done(sealed)) for sealed in (ONE, BOTH, SWITCHED, TWO)]
     shown.append((world.base / "audit").read_text())

@@ -19,6 +19,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.operation impor
     Outcome,
     Records,
     execute,
+    run,
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._dns import keyring
 from ansible_collections.debvisor.hci.plugins.module_utils._dns.keyring_operation import (
@@ -63,8 +64,14 @@ class World:
     def run(
         self, state: str = "present", files: Files | None = None, check: bool = False, **more: Any
     ) -> Outcome:
+        params = self.params(state, **more)
+        return execute(
+            TsigKeyring(files or Files(), Sealer(), self.clock), params, self.records, check=check
+        )
+
+    def params(self, state: str, **more: Any) -> dict[str, Any]:
         classes = more.pop("classes", CLASSES)
-        params = {
+        return {
             "path": str(self.path),
             "classes": [{**DEFAULTS, "servers": [], "clients": [], **each} for each in classes],
             "state": state,
@@ -79,9 +86,6 @@ class World:
             "recipients": {host: public_of(key) for host, key in self.private.items()},
             **more,
         }
-        return execute(
-            TsigKeyring(files or Files(), Sealer(), self.clock), params, self.records, check=check
-        )
 
     def done(self, state: str = "present", **more: Any) -> Outcome:
         outcome = self.run(state, **more)
@@ -250,6 +254,90 @@ def test_the_file_is_for_root_alone_and_the_records_hold_no_secret(world: World)
         assert base64.b64decode(secret).hex() not in shown
     assert list((world.base / "journal").iterdir()) == []
     assert [path.name for path in world.path.parent.iterdir()] == ["keyring.json"]
+
+
+class Module:
+    """What the executor needs of an AnsibleModule."""
+
+    def __init__(self, params: dict[str, Any], check: bool) -> None:
+        self.params, self.check_mode, self._diff = params, check, True
+        self.result = ""
+
+    def warn(self, warning: str) -> None:
+        self.result += warning
+
+    def exit_json(self, **result: Any) -> None:
+        self.result += json.dumps(result)
+        raise SystemExit
+
+    fail_json = exit_json
+
+
+def test_no_secret_in_results_diffs_failures_and_the_journal(world: World) -> None:
+    drawn: list[bytes] = []
+    texts: list[str] = []
+
+    def draw(size: int) -> bytes:
+        drawn.append(f"secret {len(drawn)} ".encode().ljust(size, b"!"))
+        return drawn[-1]
+
+    def look() -> None:
+        texts.extend(path.read_text() for path in world.records.journal.folder.iterdir())
+
+    def result(state: str, check: bool = False, files: Files | None = None, **more: Any) -> None:
+        operation = TsigKeyring(files or HookedFiles(look, "write"), Sealer(), world.clock, draw)
+        module = Module(world.params(state, **more), check)
+        with pytest.raises(SystemExit):
+            run(operation, module, world.records)  # type: ignore[arg-type]
+        texts.append(module.result)
+
+    def fail() -> None:
+        look()
+        raise OSError(28, "No space left on device")
+
+    result("present", check=True)
+    result("present")
+    result("introduced", files=HookedFiles(fail, "write", after=True))
+    result("introduced")
+    result("promoted")
+    result("promoted", proofs={"s1": ["g2.x", "g2.t"], "s2": ["g2.x", "g2.t"]})
+    result("retired", force=True)
+    result("revoked", only=["x"])
+    texts.append((world.base / "audit").read_text())
+    assert len(texts) == 8 + 6 + 1
+    assert len(drawn) == 2 + 2 + 2 + 2 + 1, "a secret that is drawn in check mode stays secret, too"
+    assert "sha256:" in "".join(texts)
+    for secret in drawn:
+        for shape in (base64.b64encode(secret).decode(), secret.hex(), secret.decode()):
+            assert not [text for text in texts if shape in text]
+
+
+def test_a_box_holds_just_the_classes_of_its_host(world: World) -> None:
+    world.private["stranger"] = draw_private()
+    sealed = world.rotate_to_promoted()
+    classes = {host: sorted(world.held(sealed, host)) for host in world.private}
+    assert classes == {"s1": ["t", "x"], "s2": ["t", "x"], "c": ["x"], "stranger": []}
+    serves = {host: world.held(sealed, host)["x"].serves for host in ("s1", "s2", "c")}
+    assert serves == {"s1": "update", "s2": "update", "c": ""}
+    again = world.done("promoted")
+    assert not again.changed
+    assert world.held(again, "c") == world.held(sealed, "c"), "boxes come without a change, too"
+
+
+def test_a_class_that_is_not_described_any_more_is_kept_and_sealed_for_nobody(
+    world: World,
+) -> None:
+    world.done()
+    alone = world.done(classes=CLASSES[:1])
+    assert not alone.changed
+    assert world.standings() == {"x": ["current"], "t": ["current"]}
+    assert sorted(world.held(alone, "s1")) == ["x"]
+
+
+def test_a_class_that_is_new_is_founded_in_any_state(world: World) -> None:
+    world.done(classes=CLASSES[:1])
+    world.done("introduced")
+    assert world.standings() == {"x": ["current", "incoming"], "t": ["current", "incoming"]}
 
 
 @pytest.mark.parametrize("at", ["copy_aside", "write"])
