@@ -122,7 +122,7 @@ def _silence() -> Any:
 
 
 def test_what_cannot_be_asked_is_told(world: World) -> None:
-    with pytest.raises(InvalidInput, match="gN[.]CLASS"):
+    with pytest.raises(InvalidInput, match=r"gN\.CLASS"):
         world.look("node")
     with pytest.raises(InvalidInput, match="zone"):
         world.look(zone="a..b")
