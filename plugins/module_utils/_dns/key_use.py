@@ -12,11 +12,14 @@ dns_server sets up:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from .._core.waiting import Clock
+
+ATTEMPTS = 3
+"""How often to read a log that is turned over while it is read. It holds twenty megabytes: once is rare."""
 
 _LINE = re.compile(r"^(\S+) \S+ client @\S+ (\S+?)#\d+/key ([^\s:]+)")
 
@@ -27,6 +30,8 @@ class Logs(Protocol):
     def versions(self, path: str) -> list[str]: ...
 
     def lines(self, path: str) -> Iterable[str]: ...
+
+    def identities(self, paths: Iterable[str]) -> list[int | None]: ...
 
 
 class KeyUse:
@@ -40,13 +45,29 @@ class KeyUse:
         """Return the last use of each key, and whether none was used in the last ``quiet_for`` seconds.
 
         Where the notes do not reach back that far because older ones were thrown away, nothing is known of that time:
-        then it is not quiet.
+        then it is not quiet. Nor is it where they are turned over while they are read, again and again.
         """
         now = self._clock.wall()
         wanted = set(params["keys"])
+        whole, left = False, ATTEMPTS
+        while not whole and left:
+            left -= 1
+            files = self._logs.versions(params["log"])
+            before = self._logs.identities(files)
+            used, begin = self._read(files, wanted)
+            whole = self._logs.identities(self._logs.versions(params["log"])) == before
+        since = now - params["quiet_for"]
+        thrown_away = len(files) > params["kept_versions"]
+        covered = whole and begin is not None and (begin <= since or not thrown_away)
+        recent = {key: use for key, use in used.items() if use["at"] > since}
+        return {"used": used, "recent": recent, "covered": covered, "quiet": covered and not recent}
+
+    def _read(
+        self, files: Sequence[str], wanted: Collection[str]
+    ) -> tuple[dict[str, dict[str, Any]], float | None]:
+        """Return the last use of each key, and when the notes begin."""
         used: dict[str, dict[str, Any]] = {}
         begin: float | None = None
-        files = self._logs.versions(params["log"])
         for path in reversed(files):
             for line in self._logs.lines(path):
                 if begin is None:
@@ -56,11 +77,7 @@ class KeyUse:
                     at = _time(line)
                     if at is not None:
                         used[found.group(3)] = {"at": round(at, 3), "client": found.group(2)}
-        since = now - params["quiet_for"]
-        thrown_away = len(files) > params["kept_versions"]
-        covered = bool(files) and begin is not None and (begin <= since or not thrown_away)
-        recent = {key: use for key, use in used.items() if use["at"] > since}
-        return {"used": used, "recent": recent, "covered": covered, "quiet": covered and not recent}
+        return used, begin
 
 
 def _time(line: str) -> float | None:

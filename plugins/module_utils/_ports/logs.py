@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class Logs:
@@ -28,3 +28,14 @@ class Logs:
                 yield from stream
         except FileNotFoundError:
             return
+
+    def identities(self, paths: Iterable[str]) -> list[int | None]:
+        """Return what tells the files apart, whatever they are called; None for one that is not there."""
+        return [_identity(path) for path in paths]
+
+
+def _identity(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None

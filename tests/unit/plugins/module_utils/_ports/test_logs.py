@@ -37,3 +37,15 @@ def test_lines_are_read_whatever_their_bytes(tmp_path: Path) -> None:
 
 def test_a_file_that_went_meanwhile_has_no_lines(tmp_path: Path) -> None:
     assert list(Logs().lines(str(tmp_path / "none"))) == []
+
+
+def test_a_file_keeps_its_identity_under_another_name(tmp_path: Path) -> None:
+    log, older = tmp_path / "log", tmp_path / "log.0"
+    log.write_text("")
+    [before, none] = Logs().identities([str(log), str(older)])
+    assert none is None
+    log.rename(older)
+    log.write_text("")
+    after = Logs().identities([str(log), str(older)])
+    assert after[1] == before
+    assert after[0] not in (before, None)
