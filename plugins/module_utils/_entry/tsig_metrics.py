@@ -65,8 +65,8 @@ def _noted(options: argparse.Namespace, now: int) -> dict[str, Any]:
     last: dict[str, Any] = {}
     if options.state.exists():
         try:
-            last = json.loads(options.state.read_bytes())
-        except ValueError as torn:
+            last = dict(json.loads(options.state.read_bytes()).items())
+        except (ValueError, AttributeError) as torn:
             raise DebvisorError(
                 f"the state file {options.state} is torn",
                 hint="Remove it; the next run makes it anew",

@@ -89,3 +89,42 @@ def test_what_cannot_be_read_is_told(world: World, capsys: pytest.CaptureFixture
     world.state.write_text("torn {")
     assert world.run() == 2
     assert "state" in capsys.readouterr().err
+    world.state.write_text("[]")
+    assert world.run() == 2
+    assert "state" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_told(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run("--output", str(world.keyring / "none" / "tsig.prom")) == 2
+    assert "tsig-metrics: " in capsys.readouterr().err
+
+
+def test_without_a_place_for_metrics_it_only_judges(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = ["--keyring", str(world.keyring), "--state", str(world.state)]
+    assert tsig_metrics.main(places) == 0
+    assert capsys.readouterr().out == "1 classes of keys\n"
+    world.age(2)
+    assert tsig_metrics.main([*places, "--max-age-days", "1"]) == 1
+    assert not world.output.exists()
+
+
+def test_a_failed_run_comes_before_an_overdue_key(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.age(40)
+    assert world.run("--service-result", "timeout", "--max-age-days", "35") == 3
+    told = capsys.readouterr().err
+    assert "older than 35 days" in told
+    assert "the last rotation failed" in told
+
+
+def test_the_metrics_are_for_everybody_and_hold_no_secret(world: World) -> None:
+    world.run()
+    assert world.output.stat().st_mode & 0o777 == 0o644
+    assert "ssss" not in world.output.read_text()
+    assert "c3Nzc3" not in world.output.read_text()
+    assert "c3Nzc3" in world.keyring.read_text()
