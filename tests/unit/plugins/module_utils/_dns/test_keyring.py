@@ -95,6 +95,7 @@ def test_going_back_from_each_state_and_going_back_twice() -> None:
         assert keyring.reverted(once, 5000, WEEK) == once
     back = keyring.reverted(promoted(), 4000, WEEK)
     assert standings(back) == {1: "current", 2: "retiring"}
+    assert [each.retire_after for each in back.generations] == [None, 4000 + WEEK]
     assert standings(keyring.retired(back, ())) == {1: "current"}
 
 
