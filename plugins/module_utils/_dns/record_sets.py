@@ -32,6 +32,10 @@ class Aim(Enum):
     """There is no such record set."""
 
 
+KEEPING = (Aim.EXACTLY, Aim.AT_LEAST)
+"""The aims after which there is a record set."""
+
+
 class WantedSet(NamedTuple):
     """One wanted record set. ``position`` is its index in the option ``records``."""
 
@@ -117,7 +121,6 @@ def _quick(
 
 
 _ADDRESS_TYPES = {"A": (rdata.A, rdata.parse_a), "AAAA": (rdata.AAAA, rdata.parse_aaaa)}
-_KEEPING = (Aim.EXACTLY, Aim.AT_LEAST)
 _EXACTLY = Aim.EXACTLY
 _make = WantedSet._make
 
@@ -125,7 +128,7 @@ _make = WantedSet._make
 def _check_cnames(wanted: Sequence[WantedSet], problems: list[Problem]) -> None:
     kept: dict[bytes, list[WantedSet]] = {}
     for found in wanted:
-        if found.aim in _KEEPING:
+        if found.aim in KEEPING:
             kept.setdefault(found.name, []).append(found)
     for name, sets in kept.items():
         if len(sets) < 2:

@@ -18,7 +18,7 @@ from .client import Client, Transport
 from .key_source import KeySource
 from .looking import cuts_over, look, reverse_zones
 from .places import Place, check_address, is_address, read_place
-from .record_sets import LONGEST_TTL, Aim, Prune, WantedSet, parse_prune, parse_records
+from .record_sets import KEEPING, LONGEST_TTL, Prune, WantedSet, parse_prune, parse_records
 from .rrset import Change, Key, RRset, as_plain, packed, unpacked
 from .signing import LONGEST_SIGNATURE
 from .writing import bring_about, holds_after, keys_of, patiently, same
@@ -253,6 +253,7 @@ class RecordSets(Operation[Wanted, Observed]):
             ttl = wanted.lower_ttl
             found = [(state, zone_plan.lowered(changes, ttl)) for state, changes in found]
         everything = [change for _state, changes in found for change in changes]
+        replaced = [change for change in everything if change.before is not None]
         telling = Telling(everything)
         actions = [
             _action(state, changes, wanted, telling, problems)
@@ -269,12 +270,12 @@ class RecordSets(Operation[Wanted, Observed]):
             differences=_Differences(telling),
             facts={
                 "zone": names.render(wanted.zone),
-                "added": sum(change.before is None for change in everything),
-                "modified": sum(None not in (change.before, change.after) for change in everything),
-                "removed": sum(change.after is None for change in everything),
+                "added": len(everything) - len(replaced),
+                "modified": sum(change.after is not None for change in replaced),
+                "removed": sum(change.after is None for change in replaced),
                 "messages": sum(len(action.payload.batches) for action in actions),
                 "caches_hold": max(
-                    (change.before.ttl for change in everything if change.before), default=0
+                    (change.before.ttl for change in replaced if change.before), default=0
                 ),
             },
         )
@@ -423,7 +424,7 @@ def _refuse_below_cuts(client: Client, wanted: Wanted) -> None:
 
     What shall go may be there from before; :func:`zone_plan.plan_zone` looks into that.
     """
-    kept = [item for item in wanted.records if item.aim in (Aim.EXACTLY, Aim.AT_LEAST)]
+    kept = [item for item in wanted.records if item.aim in KEEPING]
     cuts = cuts_over(client, wanted.zone, [item.name for item in kept])
     for item in kept:
         if item.kind == rdata.NS and item.name in cuts:

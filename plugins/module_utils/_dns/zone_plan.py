@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .._core.errors import Problem
 from . import names, rdata
-from .record_sets import WRITER_LABEL, Aim, Prune, WantedSet
+from .record_sets import KEEPING, WRITER_LABEL, Aim, Prune, WantedSet
 from .rrset import Change, Key, RRset, Sets
 
 _NOTHING: frozenset[bytes] = frozenset()
 _ADDRESSES = (rdata.A, rdata.AAAA)
-_KEEPING = (Aim.EXACTLY, Aim.AT_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def pruned(state: ZoneState, wanted: Sequence[WantedSet], prune: Prune) -> list[
     apex = state.sets.get((state.name, rdata.NS))
     servers = set(apex.data) if apex else set()
     for item in wanted:
-        if (item.name, item.kind) == (state.name, rdata.NS) and item.aim in _KEEPING:
+        if (item.name, item.kind) == (state.name, rdata.NS) and item.aim in KEEPING:
             servers = servers | item.data if item.aim is Aim.AT_LEAST else set(item.data)
     cuts = {name for name, kind in state.sets if kind == rdata.NS and name != state.name}
     return [
@@ -108,14 +108,21 @@ def _check_cuts(
     if not delegated:
         return
     servers = {name: set(rrset.data) for name, rrset in delegated.items()}
+
+    @functools.cache
+    def cut_at_or_over(name: bytes) -> bytes | None:
+        return name if name in servers else cut_over(name, state.name, servers)
+
     for item in wanted:
-        if item.aim not in _KEEPING:
+        if item.aim not in KEEPING:
             continue  # it goes from where nobody sees it
         if item.name in delegated and item.kind != rdata.NS:
             if item.kind not in _ADDRESSES or item.name not in servers[item.name]:
                 problems.append(below_cut(item, item.name))
-        elif (cut := cut_over(item.name, state.name, servers)) and not is_glue_of(
-            item, servers[cut]
+        elif (
+            item.name != state.name
+            and (cut := cut_at_or_over(names.parent(item.name)))  # few parents, many names
+            and not is_glue_of(item, servers[cut])
         ):
             problems.append(below_cut(item, cut))
 
@@ -218,7 +225,7 @@ def pointed(
             continue
         before = sets.get((item.name, item.kind))
         held = before.data if before else _NOTHING
-        kept = item.data if item.aim in _KEEPING else _NOTHING
+        kept = item.data if item.aim in KEEPING else _NOTHING
         for data in kept:
             present.setdefault(reverse(data), {})[item.name] = item.ttl
         gone = {Aim.EXACTLY: held - item.data, Aim.GONE: held, Aim.WITHOUT: item.data}

@@ -83,6 +83,8 @@ def test_a_plain_mapping_is_made_when_somebody_looks_and_once() -> None:
         ["a"],
         True,
     )
+    assert json.loads(plain.text()) == plain.content
+    assert plain.text() is plain.text()
     assert made == [1]
 
 
