@@ -339,7 +339,7 @@ def _load(entry: Mapping[str, Any]) -> Generation:
 def _number(entry: Mapping[str, Any], name: str) -> int:
     """Return a whole number. What stands in its place may be a secret, so it is not shown."""
     found = entry[name]
-    if type(found) is not int:
+    if not isinstance(found, int) or isinstance(found, bool):
         raise ValueError(f"{name} is not a whole number")
     return found
 

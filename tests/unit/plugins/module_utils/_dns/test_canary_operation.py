@@ -38,7 +38,7 @@ class Units:
         self.report = report
         self.running: dict[str, tuple[Sequence[str], float]] = {}
         self.made: int | None = 1
-        self.failure: DebvisorError | None = None
+        self.failures: list[DebvisorError] = []
         self.read_only = False
 
     def is_active(self, name: str) -> bool:
@@ -46,8 +46,8 @@ class Units:
 
     def start(self, name: str, program: Sequence[str], limit: float) -> None:
         assert not self.read_only
-        if self.failure:
-            raise self.failure
+        for failure in self.failures:
+            raise failure
         self.running[name] = (program, limit)
         if self.made is not None:
             self.report.write_text(json.dumps({"updates": {"made": self.made}}))
@@ -159,7 +159,7 @@ def test_one_that_left_no_report_has_none(world: World) -> None:
 
 
 def test_systemd_that_refuses_is_told(world: World) -> None:
-    world.units.failure = DebvisorError("systemd-run failed")
+    world.units.failures = [DebvisorError("systemd-run failed")]
     assert "systemd-run failed" in str(world.run().failure)
     assert world.units.running == {}
 
