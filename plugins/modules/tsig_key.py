@@ -99,7 +99,7 @@ EXAMPLES = r"""
 
 - name: Remove a key that was retired
   debvisor.hci.tsig_key:
-    path: /etc/debvisor/keys/debvisor-node.g0.key
+    path: /etc/debvisor/keys/debvisor-node.g1.key
     state: absent
 """
 
