@@ -97,7 +97,7 @@ def tsig_classes(
     problems = [
         problem
         for number, each in enumerate(added)
-        for problem in _problems(f"debvisor_tsig_classes[{number}]", each)
+        for problem in _problems(f"debvisor_tsig_classes[{number}]", each, groups)
     ]
     names = [each.get("name") for each in (*SYSTEM, *added) if isinstance(each, Mapping)]
     problems += [
@@ -124,13 +124,24 @@ def _hosts(named: Iterable[str], groups: Mapping[str, Any]) -> list[str]:
     return sorted({host for name in named for host in groups.get(name, [])})
 
 
-def _problems(where: str, each: Any) -> list[str]:
+def _problems(where: str, each: Any, groups: Mapping[str, Any]) -> list[str]:
     if not isinstance(each, Mapping):
         return [f"{where} is not a description of a class"]
     found = [f"{where} lacks {key}" for key in ("name", "used_by") if key not in each]
     found += [f"{where} has no option {key}" for key in sorted(set(each) - _KNOWN)]
     lists = [key for key in ("used_by", "served_by", "grants") if not _is_list(each.get(key, []))]
     found += [f"{where}.{key} is not a list" for key in lists]
+    for key in {"used_by", "served_by"} - set(lists):
+        for group in each.get(key, []):
+            if group not in groups:
+                found.append(f"{where}.{key}: there is no group {group!r}")
+    purpose = each.get("purpose", "update")
+    if purpose not in ("update", "transfer"):
+        found.append(f"{where}.purpose is neither update nor transfer")
+    elif purpose == "update" and "served_by" not in lists:
+        servers = set(_hosts(each.get("served_by", []), groups))
+        if others := sorted(servers - set(groups.get(PRIMARIES, []))):
+            found.append(f"{where}.served_by: {', '.join(others)} cannot take updates")
     for number, grant in enumerate([] if "grants" in lists else each.get("grants", [])):
         place = f"{where}.grants[{number}]"
         if not isinstance(grant, Mapping):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .._core.errors import DebvisorError, InvalidInput, Problem, VerificationFailed
+from .._core.errors import Conflict, DebvisorError, InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.waiting import Clock, intervals
 from . import kept_file, keyring, names, rdata, tsig
@@ -33,6 +33,7 @@ from .writing import patiently
 
 TRANSFER_CONF = "bind-transfer.conf"
 UPDATE_CONF = "bind-update.conf"
+REVISION_FILE = "keyring.revision"
 PATIENCE = 10.0
 """Seconds to wait for a name server that is absent for a moment."""
 _GENERATION_FILE = re.compile(r"([a-z0-9-]+)\.g([0-9]+)\.key")
@@ -87,6 +88,8 @@ class Wanted:
     peers: tuple[str, ...]
     peer_class: str
     group: str
+    revision: int = 0
+    """Of the keyring; 0 where it is not known."""
 
     @property
     def serves(self) -> bool:
@@ -113,6 +116,8 @@ class Observed:
     """The name server runs with configurations of ours, so what it accepts can be seen."""
     accepted: frozenset[str]
     """Names of the wanted keys that the running server accepts already."""
+    revision: int = 0
+    """Of the keyring that the host's keys are from; 0 where it is not known."""
 
 
 class TsigKeys(Operation[Wanted, Observed]):
@@ -154,6 +159,7 @@ class TsigKeys(Operation[Wanted, Observed]):
             tuple(params["peers"]),
             params["peer_class"],
             params["group"],
+            keyring.revision_of(document),
         )
 
     def scope(self, wanted: Wanted) -> str:
@@ -169,6 +175,7 @@ class TsigKeys(Operation[Wanted, Observed]):
         confs: dict[str, bytes] = {}
         strays = set()
         broken = set()
+        revision = 0
         link_names = {f"{each.name}.key" for each in wanted.held}
         for name in files.listing(wanted.folder):
             path = wanted.path(name)
@@ -186,6 +193,9 @@ class TsigKeys(Operation[Wanted, Observed]):
                 strays.add(name)
             elif name in (TRANSFER_CONF, UPDATE_CONF):
                 confs[name] = files.read(path)
+            elif name == REVISION_FILE:
+                noted = files.read(path).strip()
+                revision = int(noted) if noted.isdigit() else 0
         uid, gid = files.account("root", wanted.group if wanted.serves else "root")
         running = wanted.serves and self._server.is_ours()
         accepted = [key.name for key in _served(wanted) if self._accepts(key)] if running else []
@@ -201,11 +211,19 @@ class TsigKeys(Operation[Wanted, Observed]):
             0o640 if wanted.serves else 0o600,
             running,
             frozenset(accepted),
+            revision,
         )
 
     # --- the way
 
     def plan(self, observed: Observed, wanted: Wanted) -> Plan:
+        if wanted.revision < observed.revision:
+            raise Conflict(
+                "what was sent is older than what this host holds",
+                why=f"revision {wanted.revision} of the keyring, after {observed.revision}",
+                hint="Another run went on meanwhile: run again. After the keyring was restored from a backup, rotate or"
+                " revoke first",
+            )
         right = (observed.mode, observed.uid, observed.gid)
         actions: list[Action] = []
         valid = {
@@ -245,6 +263,12 @@ class TsigKeys(Operation[Wanted, Observed]):
             if name not in links and _GENERATION_FILE.fullmatch(target)
         )
         actions += [Action("remove", wanted.path(name), "not valid any more") for name in gone]
+        if wanted.revision != observed.revision:
+            actions.append(
+                Action(
+                    "note", wanted.path(REVISION_FILE), f"revision {wanted.revision}", payload=right
+                )
+            )
         before = _shown(observed.keys, observed.links)
         after = _shown(
             valid, {f"{each.name}.key": file_name(each.name, each.current) for each in wanted.held}
@@ -296,6 +320,10 @@ class TsigKeys(Operation[Wanted, Observed]):
         if action.verb == "write":
             key, (mode, uid, gid) = action.payload
             files.write(action.target, tsig.render(key), mode=mode, uid=uid, gid=gid)
+        elif action.verb == "note":
+            mode, uid, gid = action.payload
+            content = f"{wanted.revision}\n".encode()
+            files.write(action.target, content, mode=mode, uid=uid, gid=gid)
         elif action.verb == "switch":
             files.link(action.target, action.payload)
         elif action.verb == "remove":

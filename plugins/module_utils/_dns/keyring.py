@@ -228,14 +228,26 @@ def _drawn(of: KeyClass, algorithm: str, standing: Standing, draw: Draw, now: in
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """All classes by name."""
+    """All classes by name.
+
+    ``revision`` grows with every change, and is never behind the clock of the change: so it also grows past that of a
+    keyring which was lost, and one that was restored from a backup is known as old.
+    """
 
     classes: Mapping[str, KeyClass] = field(default_factory=dict)
+    revision: int = 0
+
+    def changed(self, classes: Mapping[str, KeyClass], now: int) -> Keyring:
+        """Return the keyring with these classes."""
+        if classes == self.classes:
+            return self
+        return Keyring(classes, max(self.revision + 1, now))
 
     def dump(self) -> dict[str, Any]:
         """Return it as JSON, secrets in clear: for the keyring's own file, and for nothing else."""
         return {
             "format": FORMAT,
+            "revision": self.revision,
             "classes": {
                 name: {
                     "last": each.last,
@@ -271,7 +283,7 @@ def load(document: Any, where: str) -> Keyring:
             read = KeyClass(name, generations, _number(entry, "last"))
             _check(read)
             classes[name] = read
-        return Keyring(classes)
+        return Keyring(classes, _number({"revision": 0, **document}, "revision"))
     except KeyError as cause:
         raise _unreadable(where, f"{cause} is missing") from None
     except (TypeError, AttributeError):
@@ -416,7 +428,18 @@ def bundle(ring: Keyring, descriptions: Iterable[Description], host: str) -> dic
                 for each in of.generations
             },
         }
-    return {"format": FORMAT, "classes": told}
+    return {"format": FORMAT, "revision": ring.revision, "classes": told}
+
+
+def revision_of(document: Any) -> int:
+    """Return the revision of the keyring that a bundle was made from; 0 where it does not say.
+
+    :raises KeyringUnreadable: where it is no number.
+    """
+    found = document.get("revision", 0) if isinstance(document, dict) else 0
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise KeyringUnreadable("what was sent to this host is not a set of keys")
+    return found
 
 
 def read_bundle(document: Any) -> tuple[HeldClass, ...]:

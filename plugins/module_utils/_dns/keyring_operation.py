@@ -158,7 +158,7 @@ class TsigKeyring(Operation[Wanted, Observed]):
             after[about.name] = (
                 self._step(of, about, wanted, now) if about.name in wanted.only else of
             )
-        ring = Keyring(after)
+        ring = observed.ring.changed(after, now)
         before, then = observed.ring.public(now), ring.public(now)
         changed = [name for name in then if ring.classes[name] != observed.ring.classes.get(name)]
         actions: tuple[Action, ...] = ()
@@ -192,6 +192,12 @@ class TsigKeyring(Operation[Wanted, Observed]):
     def _step(self, of: KeyClass, about: Description, wanted: Wanted, now: int) -> KeyClass:
         state = wanted.state
         if state == "introduced":
+            kept = keyring.waiting(
+                of, {keyring.key_name(of.name, g.number) for g in of.retiring}, (), now
+            )
+            of = keyring.retired(
+                of, kept
+            )  # those whose time has come do not hold up the next rotation
             return keyring.introduced(of, about.algorithm, self._draw, now, wanted.min_age)
         if state in ("proved", "promoted"):
             if of.incoming is not None:

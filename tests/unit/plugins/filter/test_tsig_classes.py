@@ -51,14 +51,21 @@ def test_a_class_of_ones_own() -> None:
     }
 
 
-def test_groups_that_are_not_there_have_nobody() -> None:
-    assert by_name({"name": "x", "used_by": ["nobody"]})["x"]["clients"] == []
+def test_the_clusters_own_classes_need_not_have_every_group() -> None:
+    found = {each["name"]: each for each in tsig_classes([], {"dns_primaries": ["n1"]})}
+    assert found["debvisor-vm"]["clients"] == ["n1"]
 
 
 @pytest.mark.parametrize(
     ("added", "what"),
     [
         ({"used_by": []}, "lacks name"),
+        ({"name": "x", "used_by": ["nobody"]}, "there is no group 'nobody'"),
+        ({"name": "x", "used_by": [], "purpose": "both"}, "neither update nor transfer"),
+        (
+            {"name": "x", "used_by": [], "served_by": ["dns_secondaries"]},
+            "n3 cannot take updates",
+        ),
         ({"name": "x"}, "lacks used_by"),
         ({"name": "x", "used_by": [], "user": 1}, "has no option user"),
         ({"name": "debvisor-vm", "used_by": []}, "is described twice"),

@@ -490,3 +490,24 @@ def test_what_is_no_bundle_changes_nothing(world: World, sealed: str) -> None:
     before = world.content()
     assert "is not a set of keys" in str(world.run(sealed).failure)
     assert world.content() == before
+
+
+def revised(sealed: str, revision: Any) -> str:
+    return json.dumps({**json.loads(sealed), "revision": revision})
+
+
+def test_what_is_older_than_what_is_held_changes_nothing(world: World) -> None:
+    world.done(revised(TWO, 7))
+    before = world.content()
+    assert before["keyring.revision"] == "7\n"
+    late = world.run(revised(BOTH, 6))
+    assert "is older than what this host holds" in str(late.failure)
+    assert world.content() == before
+    assert "older" in str(world.run(BOTH).failure), "without a revision it may be any age"
+    assert not world.done(revised(TWO, 7)).changed
+    assert [action.verb for action in world.done(revised(TWO, 8)).plan.actions] == ["note"]
+
+
+@pytest.mark.parametrize("revision", ["7", 1.5, None, True])
+def test_a_revision_is_a_number(world: World, revision: Any) -> None:
+    assert "not a set of keys" in str(world.run(revised(ONE, revision)).failure)

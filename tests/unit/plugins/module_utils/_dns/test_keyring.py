@@ -341,3 +341,13 @@ def test_names_of_keys(name: str, found: tuple[str, int] | None) -> None:
     assert keyring.class_of(name) == found
     if found:
         assert keyring.key_name(*found) == name
+
+
+def test_a_revision_grows_with_each_change_and_past_the_clock() -> None:
+    one = Keyring().changed({"x": founded()}, 1000)
+    assert one.revision == 1000
+    assert one.changed({"x": founded()}, 2000) is one
+    two = one.changed({"x": introduced()}, 900)
+    assert two.revision == 1001, "a clock that was set back does not matter"
+    assert keyring.load(json.loads(json.dumps(two.dump())), "here") == two
+    assert keyring.revision_of(keyring.bundle(two, [], "h")) == 1001

@@ -148,6 +148,14 @@ def test_retirement_waits_for_keys_in_use_until_their_time_comes(world: World) -
     assert world.done("retired", **used).plan.facts["dropped"] == ["g1.t", "g1.x"]
 
 
+def test_a_generation_whose_time_has_come_does_not_hold_up_the_next_rotation(world: World) -> None:
+    world.rotate_to_promoted()
+    assert not world.done("introduced").changed
+    world.clock.sleep(1001)
+    assert world.done("introduced").plan.facts["dropped"] == ["g1.t", "g1.x"]
+    assert world.standings() == {"x": ["current", "incoming"], "t": ["current", "incoming"]}
+
+
 def test_force_promotes_past_absent_servers_and_retires_at_once(world: World) -> None:
     world.done()
     world.done("introduced")
