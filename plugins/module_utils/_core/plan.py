@@ -54,7 +54,7 @@ class Plain(Mapping[str, Any]):
     def text(self) -> str:
         """Return the mapping as JSON, in its maker's order, which is fixed; sorting it would only cost time."""
         if self._text is None:
-            self._text = json.dumps(self.content)
+            self._text = json.dumps(self.content, check_circular=False)
         return self._text
 
     def __getitem__(self, key: str) -> Any:
