@@ -426,6 +426,7 @@ def configurations(wanted: Wanted) -> dict[str, bytes]:
     readers = [each for each in update if each.reads]
     lines.append(_access_list("debvisor-transfer", transfer))
     lines.append(_access_list("debvisor-readers", readers))
+    lines.append(_access_list("debvisor-proof", update))
     signer = next((each for each in transfer if each.name == wanted.peer_class), None)
     if signer is not None:
         name = signer.keys[signer.current].name

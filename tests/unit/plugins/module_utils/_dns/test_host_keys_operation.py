@@ -217,6 +217,7 @@ def test_the_configurations(world: World) -> None:
         f'include "{folder}/xfer.g2.key";',
         'acl "debvisor-transfer" { key "g1.xfer"; key "g2.xfer"; };',
         'acl "debvisor-readers" { key "g1.admin"; };',
+        'acl "debvisor-proof" { key "g1.node"; key "g1.admin"; };',
         'server 192.0.2.10 { keys "g2.xfer"; };',
         'server 192.0.2.12 { keys "g2.xfer"; };',
     ]
