@@ -9,7 +9,6 @@ as failed when patience ran out, or when the server does not know any of this ho
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,12 +66,10 @@ def attempt(work: Callable[[], object], tally: Tally, patience: float, clock: Cl
 def write(client: Client, zone: bytes, name: bytes, text: str) -> None:
     """Set the canary's TXT record, or with an empty text remove it. Harmless when sent twice."""
     owner = name + zone
-    updates = [owner + struct.pack("!HHIH", rdata.TXT, wire.ANY, 0, 0)]
+    updates = [wire.record(owner, rdata.TXT, wire.ANY, 0, b"")]
     if text:
         data = bytes([len(text)]) + text.encode("ascii")
-        updates.append(owner + struct.pack("!HHIH", rdata.TXT, wire.IN, TTL, len(data)) + data)
-    head = wire.HEADER.pack(0, wire.UPDATE << 11, 1, 0, len(updates), 0)
-    section = zone + struct.pack("!HH", rdata.SOA, wire.IN)
-    [outcome] = client.update(head + section + b"".join(updates))
+        updates.append(wire.record(owner, rdata.TXT, wire.IN, TTL, data))
+    [outcome] = client.update(wire.update(zone, [], updates))
     if outcome is not None:
         raise outcome

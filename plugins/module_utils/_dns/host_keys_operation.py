@@ -101,12 +101,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the host holds. ``links`` maps a class's link to its target; ``strays`` are files of ours in its place."""
+    """What the host holds. ``links`` maps a class's link to its target."""
 
     keys: Mapping[str, Key] = field(repr=False)
     access: Mapping[str, tuple[int, int, int]]
     links: Mapping[str, str]
-    strays: frozenset[str]
     confs: Mapping[str, bytes]
     broken: frozenset[str]
     uid: int
@@ -173,10 +172,8 @@ class TsigKeys(Operation[Wanted, Observed]):
         access: dict[str, tuple[int, int, int]] = {}
         links: dict[str, str] = {}
         confs: dict[str, bytes] = {}
-        strays = set()
         broken = set()
         revision = 0
-        link_names = {f"{each.name}.key" for each in wanted.held}
         for name in files.listing(wanted.folder):
             path = wanted.path(name)
             target = files.link_target(path)
@@ -189,8 +186,6 @@ class TsigKeys(Operation[Wanted, Observed]):
                     keys[name] = tsig.parse(files.read(path), path)
                 except KeyFileInvalid:
                     broken.add(name)
-            elif name in link_names:
-                strays.add(name)
             elif name in (TRANSFER_CONF, UPDATE_CONF):
                 confs[name] = files.read(path)
             elif name == REVISION_FILE:
@@ -203,7 +198,6 @@ class TsigKeys(Operation[Wanted, Observed]):
             keys,
             access,
             links,
-            frozenset(strays),
             confs,
             frozenset(broken),
             uid,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import posixpath
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -97,8 +96,7 @@ class KeyProbe:
 
 def _update_nothing(client: Client, zone: bytes) -> None:
     """Send an update without a change (RFC 2136): it proves that the server takes the key, and moves no serial."""
-    head = wire.HEADER.pack(0, wire.UPDATE << 11, 1, 0, 0, 0)
-    [outcome] = client.update(head + zone + struct.pack("!HH", rdata.SOA, wire.IN))
+    [outcome] = client.update(wire.update(zone, [], []))
     if outcome is not None:
         raise outcome
 
