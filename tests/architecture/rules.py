@@ -47,6 +47,10 @@ IMPURE = frozenset({
 })
 # fmt: on
 """Doors to the outside in the standard library. A domain package takes ports as arguments instead."""
+PURE_PARTS = frozenset(
+    {"socket.AF_INET", "socket.AF_INET6", "socket.inet_ntop", "socket.inet_pton"}
+)
+"""Arithmetic that merely lives behind such a door: the text form of an address and its bytes."""
 PLACES = ("/etc/debvisor", "/usr/libexec/debvisor", "/var/lib/debvisor", "/var/log/debvisor")
 
 
@@ -74,7 +78,16 @@ RULES: Mapping[str, Rule] = {
     "_entry": Rule(frozenset({"_core", "_ports", "_entry"}), one_domain=True),
     **{
         domain: Rule(
-            frozenset({"_core.plan", "_core.errors", "_core.secret", "_core.waiting", domain}),
+            frozenset(
+                {
+                    "_core.kept_file",
+                    "_core.plan",
+                    "_core.errors",
+                    "_core.secret",
+                    "_core.waiting",
+                    domain,
+                }
+            ),
             pure=True,
         )
         for domain in DOMAINS
@@ -116,7 +129,9 @@ class Import:
 
     @property
     def impure(self) -> bool:
-        return any(self.name == door or self.name.startswith(f"{door}.") for door in IMPURE)
+        return self.name not in PURE_PARTS and any(
+            self.name == door or self.name.startswith(f"{door}.") for door in IMPURE
+        )
 
 
 class ComputedImport(ValueError):

@@ -50,3 +50,8 @@ def lock_dir() -> Path:
 def keyring_file() -> Path:
     """The keyring of TSIG keys, on the one host that has it."""
     return state_dir() / "keyring.json"
+
+
+def firewall_dir() -> Path:
+    """What the packet filter is made from: lists, bans, rule sets, the present quarantine."""
+    return state_dir() / "firewall"

@@ -20,10 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .._core import kept_file
 from .._core.errors import Conflict, DebvisorError, InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.waiting import Clock, intervals
-from . import kept_file, keyring, names, rdata, tsig
+from . import keyring, names, rdata, tsig
 from .client import Client, Transport
 from .errors import BadKey, BadSignature, NotAuthoritative, RequestRefused
 from .keyring import HeldClass

@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .._core import kept_file
 from .._core.errors import DebvisorError, InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.waiting import Clock
-from . import kept_file, keyring
+from . import keyring
 from .keyring import CLASS_NAME, Description, KeyClass, Keyring
 from .rdata import shortened
 from .tsig_key_operation import Files

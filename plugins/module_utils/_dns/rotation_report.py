@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._core import kept_file
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.waiting import Clock
-from . import kept_file
 from .keyring import Keyring
 from .tsig_key_operation import Files
 

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packet filter of this machine, through nft(8). Every call is bounded; a script is one kernel transaction."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .._core.errors import DebvisorError, TimedOut
+
+NFT = "/usr/sbin/nft"
+UNSHARE = "/usr/bin/unshare"
+LOOK_TIMEOUT = 30.0
+LOAD_TIMEOUT = 300.0
+"""Seconds for one transaction: a million elements take a few, on a slow machine with little memory many."""
+
+_LOCATION = re.compile(r"^[^:\s]*:(\d+):\d+(?:-\d+)?: Error: (.*)")
+
+
+class NftFailed(DebvisorError):
+    """nft cannot be run, or refused a script; then nothing of the script is in force."""
+
+
+class Nft:
+    """The rule sets of the kernel, seen and changed through the tool. Terse: elements of sets are never listed."""
+
+    def tables(self) -> frozenset[tuple[str, str]]:
+        """Return family and name of every table."""
+        return frozenset(
+            (item["table"]["family"], item["table"]["name"])
+            for item in self._listed("tables")
+            if "table" in item
+        )
+
+    def table(self, family: str, name: str) -> list[dict[str, Any]] | None:
+        """Return what a table holds, as libnftables-json(5) describes it, or None where there is none.
+
+        Sets come without their elements, however many they have.
+        """
+        if (family, name) not in self.tables():
+            return None
+        return [
+            item for item in self._listed("table", family, name) if not item.keys() & {"metainfo"}
+        ]
+
+    def ruleset(self) -> str:
+        """Return every table as text, without counts and without the elements of sets."""
+        return self._run(
+            [NFT, "--terse", "--stateless", "list", "ruleset"], timeout=LOOK_TIMEOUT
+        ).decode()
+
+    def load(self, script: Iterable[str]) -> None:
+        """Make a script's commands take effect, all of them or none.
+
+        :raises NftFailed: where nft refuses it; ``details["line"]`` is the line of the script, where nft names one.
+        """
+        self._load([NFT, "--file", "-"], script)
+
+    def rehearse(self, script: Iterable[str]) -> None:
+        """Load a script for real in a network namespace of its own, which ends with the call: no packet meets it.
+
+        :raises NftFailed: as :meth:`load`.
+        """
+        self._load([UNSHARE, "--net", NFT, "--file", "-"], script)
+
+    def _listed(self, *what: str) -> list[dict[str, Any]]:
+        answer = self._run([NFT, "--json", "--terse", "list", *what], timeout=LOOK_TIMEOUT)
+        try:
+            found: list[dict[str, Any]] = json.loads(answer)["nftables"]
+        except (ValueError, KeyError, TypeError) as cause:
+            raise NftFailed("nft answered what is no list of rules", why=str(cause)) from cause
+        return found
+
+    def _load(self, words: Sequence[str], script: Iterable[str]) -> None:
+        with tempfile.TemporaryFile() as given:  # streamed through a file: a list may be large
+            for piece in script:
+                given.write(piece.encode())
+            given.seek(0)
+            self._run(words, timeout=LOAD_TIMEOUT, given=given)
+
+    def _run(self, words: Sequence[str], *, timeout: float, given: Any = None) -> bytes:
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL if given is None else given,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as cause:
+            raise TimedOut(
+                "nft did not end",
+                why=f"waited {timeout:g} s",
+                hint="Look whether another program loads a large set, then run again",
+            ) from cause
+        except OSError as cause:
+            raise NftFailed(
+                f"{words[0]} cannot be run",
+                why=cause.strerror or str(cause),
+                hint="Install the package nftables",
+            ) from cause
+        if done.returncode != 0:
+            raise _refusal(done.stderr.decode(errors="replace"), done.returncode)
+        return done.stdout
+
+
+def _refusal(said: str, code: int) -> NftFailed:
+    """Make nft's first complaint an error with its line, and say what the usual reasons mean."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    located = next((found for line in lines if (found := _LOCATION.match(line))), None)
+    why = located[2] if located else (lines[0] if lines else f"exit code {code}")
+    hint = ""
+    if "Operation not permitted" in why:
+        hint = "Run it as root"
+    elif "Operation not supported" in why or "Protocol not supported" in why:
+        hint = "This kernel lacks a feature that the rules need: look for nf_tables and nft_* among its modules"
+    elif "No buffer space" in why or "Cannot allocate memory" in why:
+        hint = "The kernel has no room for it: give the machine memory, or list less"
+    details = {"line": int(located[1])} if located else {}
+    return NftFailed(
+        "nft refused the rules; nothing of them is in force", why=why, hint=hint, details=details
+    )
