@@ -28,7 +28,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._firewall.looking imp
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import NftFailed
 
-from tests.fakes.nft import FakeNft, FakeTable
+from tests.fakes.nft_sets import FakeNft, FakeTable
 from tests.fakes.place import Place, Time
 
 TABLE = bans.TABLE

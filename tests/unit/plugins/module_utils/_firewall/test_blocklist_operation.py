@@ -31,7 +31,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._firewall.looking imp
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import FileProblem, Files
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import NftFailed
 
-from tests.fakes.nft import FakeNft, FakeTable
+from tests.fakes.nft_sets import FakeNft, FakeTable
 from tests.fakes.place import GATEWAYS, HERE, Place, Time
 
 TABLE = blocklist.TABLE
