@@ -12,11 +12,21 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .._core import settings
 from .._core.operation import Records, revert
 from .._core.plan import Operation
+from .._firewall.ruleset_operation import NftRuleset
+from .._ports import ssh_session
+from .._ports.files import Files
+from .._ports.nft import Nft
 from .console import complain, tell
 
-OPERATIONS: Mapping[str, Callable[[], Operation[Any, Any]]] = {}
+
+def _nft_ruleset() -> NftRuleset:
+    return NftRuleset(Nft(), Files(), ssh_session.client, str(settings.firewall_dir()))
+
+
+OPERATIONS: Mapping[str, Callable[[], Operation[Any, Any]]] = {"nft_ruleset": _nft_ruleset}
 """Every operation that asks for confirmation, with its real ports."""
 
 
