@@ -144,7 +144,7 @@ class Opening:
 
 def script(openings: Iterable[Opening]) -> tuple[str, ...]:
     """Return the lines that make our table what it is to be, whatever it was; one transaction, no other table."""
-    rules = [rule for opening in openings for rule in opening.rules()]
+    rules = dict.fromkeys(rule for opening in openings for rule in opening.rules())
     return (
         *remove(),
         f"table {FAMILY} {TABLE} {{",
