@@ -10,12 +10,15 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._core.durable import sync_folder, write_whole
+from .._core.durable import sync_folder, write_blocks, write_whole
 from .._core.errors import DebvisorError
+
+BLOCK = 1 << 18
+"""Bytes that are read at once from a file that may be large."""
 
 
 class FileProblem(DebvisorError):
@@ -69,6 +72,15 @@ class Files:
         except OSError as cause:
             raise FileProblem(f"{path} cannot be read", why=cause.strerror or str(cause)) from cause
 
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """Yield the content in blocks, for what need not fit into memory.
+
+        :raises FileProblem: as the system says it.
+        """
+        with _told(path, "read"), open(path, "rb") as stream:
+            while block := stream.read(BLOCK):
+                yield block
+
     def listing(self, folder: str) -> list[str]:
         """Return the names in a folder, in order; none where there is no such folder."""
         with _told(folder, "listed"):
@@ -113,6 +125,13 @@ class Files:
         with _told(path, "written"):
             write_whole(Path(path), content, mode=mode, uid=uid, gid=gid)
 
+    def write_blocks(
+        self, path: str, blocks: Iterable[bytes], *, mode: int, uid: int, gid: int
+    ) -> None:
+        """Do as :meth:`write`, with content that need not fit into memory."""
+        with _told(path, "written"):
+            write_blocks(Path(path), blocks, mode=mode, uid=uid, gid=gid)
+
     def link(self, path: str, target: str) -> None:
         """Make the path a symbolic link, in the place of whatever file is there; readers see the old or the new."""
         with _told(path, "linked"):
@@ -139,7 +158,7 @@ class Files:
         """Keep a copy for undo, for our account alone, with the original's time."""
         with _told(path, "copied"):
             found = os.lstat(path)
-            write_whole(Path(aside), Path(path).read_bytes(), mode=0o600)
+            write_blocks(Path(aside), self.blocks(path), mode=0o600)
             os.utime(aside, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def bring_back(self, aside: str, path: str, *, mode: int, uid: int, gid: int) -> None:
