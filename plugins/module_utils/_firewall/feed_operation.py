@@ -524,9 +524,7 @@ def _replacing(observed: Observed, delivery: Delivery, wanted: Wanted) -> Plan:
 
 
 def _networks(reading: lists.Reading) -> dict[networks.Family, frozenset[int]]:
-    return {
-        family: frozenset(map(lists.key_of, entries)) for family, entries in reading.entries.items()
-    }
+    return {family: frozenset(column.keys) for family, column in reading.columns.items()}
 
 
 def _sample(by_family: Mapping[networks.Family, frozenset[int]]) -> str:

@@ -133,7 +133,7 @@ def _exchange(
             marks = response.headers
             return Answer(True, marks.get("ETag", ""), marks.get("Last-Modified", ""))
     except HTTPError as answer:
-        with answer:
+        with contextlib.closing(answer):
             if answer.code == 304 and conditional:
                 return Answer(modified=False)
             meaning = http.client.responses.get(answer.code, "an answer that means nothing to us")
