@@ -56,8 +56,8 @@ options:
     type: path
   header_file:
     description:
-      - File with headers for the requests, one C(Name: value) a line, such as a bearer token. They are sent to the host
-        of O(url) alone. Let nobody but root read it.
+      - File with headers for the requests, one name and value a line with a colon between them, such as that of a
+        bearer token. They are sent to the host of O(url) alone. Let nobody but root read it.
     type: path
   min_share:
     description:
