@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,12 +73,21 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are what tests are about."""
+
+
 @contextmanager
-def publishing() -> Iterator[Publisher]:
+def publishing(tls: ssl.SSLContext | None = None) -> Iterator[Publisher]:
     """Serve until the block ends."""
     publisher = Publisher()
     handler = type("OneHandler", (Handler,), {"publisher": publisher})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
+    if tls:
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     publisher.port = server.server_address[1]
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     serving.start()

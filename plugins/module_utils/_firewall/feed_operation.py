@@ -512,7 +512,7 @@ def _replacing(observed: Observed, delivery: Delivery, wanted: Wanted) -> Plan:
     went = {family: old[family] - new[family] for family in networks.FAMILIES}
     counts = {"added": sum(map(len, came.values())), "removed": sum(map(len, went.values()))}
     had = None if observed.present is None else sum(map(len, old.values()))
-    effect = f"{reading.count} entries, {counts['added']} of them new; {counts['removed']} went"
+    effect = f"entries: {reading.count}, networks that came: {counts['added']}, that went: {counts['removed']}"
     return FeedPlan(
         before={"networks": had},
         after={"networks": sum(map(len, new.values()))},

@@ -17,9 +17,6 @@ from pathlib import Path
 from .._core.durable import sync_folder, write_blocks, write_whole
 from .._core.errors import DebvisorError
 
-BLOCK = 1 << 18
-"""Bytes that are read at once from a file that may be large."""
-
 
 class FileProblem(DebvisorError):
     """A path is not what it has to be, or an account does not exist."""
@@ -72,13 +69,15 @@ class Files:
         except OSError as cause:
             raise FileProblem(f"{path} cannot be read", why=cause.strerror or str(cause)) from cause
 
-    def blocks(self, path: str) -> Iterator[bytes]:
-        """Yield the content in blocks, for what need not fit into memory.
+    def blocks(self, path: str, size: int = 1 << 19) -> Iterator[bytes]:
+        """Yield the content in pieces, for what may be large.
 
-        :raises FileProblem: as the system says it.
+        :raises FileProblem: as the system says it; also for what is no regular file.
         """
         with _told(path, "read"), open(path, "rb") as stream:
-            while block := stream.read(BLOCK):
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise FileProblem(f"{path} is not a regular file")
+            while block := stream.read(size):
                 yield block
 
     def listing(self, folder: str) -> list[str]:

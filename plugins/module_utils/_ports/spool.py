@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .._core.errors import DebvisorError
-from .files import BLOCK
+
+BLOCK = 1 << 18
+"""Bytes that are on their way at once."""
 
 
 class SpoolFailed(DebvisorError):

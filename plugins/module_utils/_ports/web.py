@@ -22,8 +22,7 @@ from urllib.parse import urlsplit
 
 from .._core.errors import Refused, TimedOut, Unreachable
 from .._core.secret import Secret
-from .files import BLOCK
-from .spool import Spool
+from .spool import BLOCK, Spool
 
 ATTEMPTS = 3
 PAUSE = 1.0

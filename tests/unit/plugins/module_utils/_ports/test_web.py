@@ -8,10 +8,8 @@ from __future__ import annotations
 import os
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +191,7 @@ def test_redirects_end_and_lead_to_no_file(publisher: Publisher, spool: Spool, t
 
 
 @pytest.fixture
-def secure(
-    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Publisher]:
+def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
     """A server whose certificate is valid for localhost, and for this test alone."""
     pem = tmp_path / "cert.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
@@ -210,21 +206,9 @@ def secure(
     pem.write_text(pem.read_text() + public)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
-    other = Publisher()
-    handler = type("SecureHandler", (Handler,), {"publisher": other})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=True)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
-    other.port = server.server_address[1]
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    serving.start()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "public.pem"))
-    yield other
-    other.stopped.set()
-    server.shutdown()
-    server.server_close()
-    serving.join()
+    with publishing(context) as running:
+        yield running
 
 
 def test_a_secure_server_is_believed_by_its_certificate(
