@@ -39,6 +39,20 @@ from .._core.waiting import Clock
 from . import feed, lists, networks
 from .feed import BadFeed, Record, Trouble
 
+DEFAULTS: Mapping[str, Any] = {
+    "url": None,
+    "src": None,
+    "checksum": None,
+    "signature": None,
+    "keyring": None,
+    "header_file": None,
+    "min_share": 0.5,
+    "allow_empty": False,
+    "max_bytes": 100_000_000,
+    "timeout": 120.0,
+    "max_age": 604800.0,
+}
+"""What the module's options are where nobody says otherwise; without ``dest``, which somebody must say."""
 MODE = 0o644
 PROOF_MAX_BYTES = 1 << 20
 """Of a list of checksums or a signature."""
@@ -396,6 +410,8 @@ class BlocklistFeed(Operation[Wanted, Observed]):
 
 
 def _problems(params: Mapping[str, Any]) -> Iterator[Problem]:
+    if bool(params["url"]) == bool(params["src"]):
+        yield Problem("url", "is to be given, or src, and not both")
     for option in ("url", "src", "checksum", "signature"):
         place = params[option]
         if place and not (option == "checksum" and place.startswith(DIGEST)):
