@@ -31,6 +31,7 @@ class Family:
     bits: int
     number: int
     field: str
+    title: str
     type: str
 
     spans: tuple[int, ...]
@@ -46,8 +47,8 @@ def _spans(bits: int) -> tuple[int, ...]:
     return tuple((1 << (bits - length)) - 1 for length in range(bits + 1))
 
 
-V4 = Family("v4", 32, AF_INET, "ip", "ipv4_addr", _spans(32))
-V6 = Family("v6", 128, AF_INET6, "ip6", "ipv6_addr", _spans(128))
+V4 = Family("v4", 32, AF_INET, "ip", "IPv4", "ipv4_addr", _spans(32))
+V6 = Family("v6", 128, AF_INET6, "ip6", "IPv6", "ipv6_addr", _spans(128))
 FAMILIES = (V4, V6)
 
 
