@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 from .._core import settings
 from .._core.durable import write_whole
 from .._core.errors import DebvisorError
-from .._firewall import bans, blocklist, feed, list_metrics, store
+from .._core.waiting import SystemClock
+from .._firewall import bans, blocklist, feed, list_metrics
 from .._firewall.list_metrics import Feed, Hits
-from .._firewall.networks import FAMILIES
+from .._firewall.looking import Looking
 from .._ports.files import Files
 from .._ports.nft import Nft
 from . import blocklist_settings
@@ -27,9 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--settings", type=Path, default=settings.blocklist_config())
     parser.add_argument("--output", type=Path, required=True, help="file of the textfile collector")
     options = parser.parse_args(arguments)
-    now = int(time.time())
+    folder = settings.firewall_dir()
+    looking = Looking(Files(), SystemClock(), str(folder / "blocklist"), str(folder / "bans.json"))
     try:
-        text = list_metrics.text(_entries(), _hits(), _banned(now), _feeds(options.settings), now)
+        feeds = _feeds(options.settings)
+        text = list_metrics.text(
+            looking.store(), _hits(), len(looking.book()), feeds, looking.now()
+        )
         write_whole(options.output, text.encode(), mode=0o644)
     except (DebvisorError, OSError) as failure:
         complain(f"blocklist-metrics: {failure}")
@@ -37,30 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _entries() -> dict[tuple[str, str], int]:
-    path = str(settings.firewall_dir() / "blocklist")
-    content = Files().mapped(path)
-    if content is None:
-        return {}
-    return {
-        (each.name, family.name): each.count(family)
-        for each in store.decode(content, path).lists
-        for family in FAMILIES
-    }
-
-
 def _hits() -> list[Hits]:
     nft = Nft()
     tables = [nft.table(blocklist.FAMILY, name) for name in (blocklist.TABLE, bans.TABLE)]
     return [hit for listed in tables for hit in list_metrics.hits(listed or [])]
-
-
-def _banned(now: int) -> int:
-    path = str(settings.firewall_dir() / "bans.json")
-    files = Files()
-    if files.facts(path) is None:
-        return 0
-    return len(bans.active(bans.decode(files.read(path), path), now))
 
 
 def _feeds(path: Path) -> list[Feed]:

@@ -11,12 +11,11 @@ from typing import Any
 
 from .feed import Record
 from .networks import FAMILIES
+from .store import Store
 
 PREFIX = "debvisor"
 Labels = Mapping[str, str]
 Samples = Sequence[tuple[Labels, float]]
-BANS = "bans"
-"""What the bans are called among the lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,10 @@ class Hits:
     packets: int
     bytes: int
 
+    @property
+    def labels(self) -> Labels:
+        return {"list": self.list, "family": self.family}
+
 
 def hits(listed: Iterable[Mapping[str, Any]]) -> list[Hits]:
     """Return the counters of one of our tables, as nft lists it; they are called ``<list>_<family>``."""
@@ -57,7 +60,7 @@ def hits(listed: Iterable[Mapping[str, Any]]) -> list[Hits]:
 
 
 def text(
-    entries: Mapping[tuple[str, str], int],
+    store: Store | None,
     counted: Sequence[Hits],
     banned: int,
     feeds: Sequence[Feed],
@@ -65,26 +68,27 @@ def text(
 ) -> str:
     """Return all of it.
 
-    :param entries: elements in the kernel by list and family.
+    :param store: the lists that are in force.
     :param banned: how many networks are banned now.
     """
-    by_list = [
-        ({"list": name, "family": family}, count) for (name, family), count in entries.items()
+    entries = [
+        ({"list": each.name, "family": family.name}, each.count(family))
+        for each in (store.lists if store else [])
+        for family in FAMILIES
     ]
-    labels = [{"list": each.list, "family": each.family} for each in counted]
     families: list[tuple[str, str, str, Samples]] = [
-        ("blocklist_entries", "gauge", "Networks of a list that are in force.", by_list),
+        ("blocklist_entries", "gauge", "Networks of a list that are in force.", entries),
         (
             "blocklist_hit_packets_total",
             "counter",
             "Packets that a list dropped.",
-            [(label, each.packets) for label, each in zip(labels, counted, strict=True)],
+            [(each.labels, each.packets) for each in counted],
         ),
         (
             "blocklist_hit_bytes_total",
             "counter",
             "Bytes of these packets.",
-            [(label, each.bytes) for label, each in zip(labels, counted, strict=True)],
+            [(each.labels, each.bytes) for each in counted],
         ),
         ("blocked_ips", "gauge", "Networks that are banned now.", [({}, banned)]),
         (
