@@ -176,7 +176,8 @@ def listed(items: Sequence[Mapping[str, Any]], owner: str = OWNER) -> Listed:
     """Read what :meth:`_ports.nft.Nft.table` returns. ``rules`` digests what only a change of rules or sets changes."""
     comment, mark = "", ""
     counts: dict[str, tuple[int, int]] = {}
-    kept: list[Any] = []
+    sets: list[str] = []
+    rules: list[str] = []
     for item in items:
         for kind, told in item.items():
             if kind == "table":
@@ -186,10 +187,12 @@ def listed(items: Sequence[Mapping[str, Any]], owner: str = OWNER) -> Listed:
             elif kind == "counter":
                 counts[told["name"]] = (told["packets"], told["bytes"])
             else:
-                kept.append(
-                    {key: value for key, value in told.items() if key not in ("handle", "elem")}
-                )
-    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+                lasting = {key: told[key] for key in told if key not in ("handle", "elem")}
+                (rules if kind == "rule" else sets).append(json.dumps(lasting, sort_keys=True))
+    told_of = "\n".join(
+        [*sorted(sets), *rules]
+    )  # the order of sets is that of their making, and means nothing
+    digest = hashlib.sha256(told_of.encode()).hexdigest()[:16]
     return Listed(comment.startswith(owner), mark, digest, counts)
 
 
