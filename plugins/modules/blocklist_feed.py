@@ -88,6 +88,7 @@ options:
     default: 604800
 requirements:
   - The package C(sqv) where O(signature) is used. Debian 13 has it for C(apt).
+  - The package C(ca-certificates) where a place is an C(https:) address.
 seealso:
   - module: debvisor.hci.nft_blocklist
 """

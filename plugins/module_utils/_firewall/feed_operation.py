@@ -14,12 +14,12 @@ copy, or failed, is written to it without being a change.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -116,7 +116,7 @@ class Web(Protocol):
 class OpenPgp(Protocol):
     """Signatures."""
 
-    def verify(self, content: Any, signature: Any, keyring: str) -> str: ...
+    def verify(self, content: Any, signature: Any, keyring: str) -> None: ...
 
 
 class Files(kept_file.Files, Protocol):
@@ -471,7 +471,8 @@ def _check_fit(wanted: Wanted, held: Record | None, reading: lists.Reading) -> N
         told = [f"line {fault.line}: {fault.what}" for fault in reading.faults[:SHOWN_FAULTS]]
         count = len(reading.faults)
         more = f"; and {count - SHOWN_FAULTS} more" if count > SHOWN_FAULTS else ""
-        raise BadFeed(f"{count} of {reading.lines} lines are wrong", why="; ".join(told) + more)
+        lines = f"{'' if reading.whole else 'the first '}{reading.lines} lines"
+        raise BadFeed(f"{count} of {lines} are wrong", why="; ".join(told) + more)
     if reading.count == 0:
         if not wanted.allow_empty:
             raise BadFeed(
@@ -548,7 +549,7 @@ def _sample(by_family: Mapping[networks.Family, frozenset[int]]) -> str:
     lines = [
         networks.text(family, key)
         for family, keys in by_family.items()
-        for key in islice(sorted(keys), SAMPLE)
+        for key in heapq.nsmallest(SAMPLE, keys)
     ][:SAMPLE]
     count = sum(map(len, by_family.values()))
     more = [f"... and {count - len(lines)} more"] if count > len(lines) else []

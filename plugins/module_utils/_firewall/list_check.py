@@ -114,6 +114,9 @@ def check(block: Sequence[Source], allow: Sequence[Source]) -> Report:
 def _alone(source: Source) -> Iterator[Finding]:
     for fault in source.reading.faults:
         yield Finding(source.name, fault.line, FAULT, fault.what)
+    if not source.reading.whole:
+        what = "is the last line that was read, because so many before it are wrong"
+        yield Finding(source.name, source.reading.lines, FAULT, what)
     for notice in source.reading.notices:
         yield Finding(source.name, notice.line, HOST_BITS, notice.what)
 

@@ -23,10 +23,10 @@ class CannotVerify(DebvisorError):
 class OpenPgp:
     """The signatures of a keyring's owners."""
 
-    def verify(self, content: Spool, signature: Spool, keyring: str) -> str:
-        """Return the fingerprint of the certificate in ``keyring`` that signed the content.
+    def verify(self, content: Spool, signature: Spool, keyring: str) -> None:
+        """Make sure that one of the certificates in ``keyring`` signed the content.
 
-        :raises Refused: where no valid signature of the keyring is there.
+        :raises Refused: where none did.
         :raises CannotVerify: where that cannot be judged here.
         """
         if not os.access(keyring, os.R_OK):
@@ -37,6 +37,7 @@ class OpenPgp:
         handles = (signature.handle, content.handle)
         try:
             done = subprocess.run(
+                # sqv of Debian 13 calls this form an old one, and that of Debian 12 knows no other.
                 [SQV, "--keyring", keyring, *(f"/dev/fd/{handle}" for handle in handles)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -59,4 +60,3 @@ class OpenPgp:
                 "the signature is not a valid one of the keyring",
                 why="; ".join(reasons[:3]) or f"{SQV} ended with {done.returncode}",
             )
-        return done.stdout.decode(errors="replace").split()[0]

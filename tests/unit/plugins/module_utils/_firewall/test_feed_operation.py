@@ -195,8 +195,8 @@ def test_a_diff_shows_a_sample(world: World) -> None:
         (SECOND + b"nonsense\n" + SECOND, "1 of 11 lines are wrong: line 6: 'nonsense'"),
         (SECOND + b"192.0.2.1\0\n", "NUL"),
         (SECOND + "192.0.2.1\n".encode("utf-16"), "line 6"),
-        (gzip.compress(SECOND)[:-5], "packed content ends"),
-        (gzip.compress(b"192.0.2.1\n" * 500_000), "unpacks to more"),
+        (gzip.compress(SECOND, mtime=0)[:-5], "packed content ends"),
+        (gzip.compress(b"192.0.2.1\n" * 500_000, mtime=0), "unpacks to more"),
         (b"#" * (2 << 20), "bytes to send"),
     ],
 )
@@ -239,7 +239,7 @@ def test_all_wrong_lines_are_told_up_to_a_bound(world: World) -> None:
         "# Käse\n192.0.2.1\n".encode("latin-1"),
         b"\xef\xbb\xbf192.0.2.1\r\n",
         b"192.0.2.1",
-        gzip.compress(b"192.0.2.1\n"),
+        gzip.compress(b"192.0.2.1\n", mtime=0),
     ],
 )
 def test_what_is_merely_unusual_is_taken(world: World, content: bytes) -> None:
@@ -331,13 +331,13 @@ def test_a_pinned_list_is_fetched_once(world: World) -> None:
 
 
 def test_a_list_of_checksums_proves_each_new_one(world: World) -> None:
-    world.publish(gzip.compress(FIRST), "/drop.gz")
+    world.publish(gzip.compress(FIRST, mtime=0), "/drop.gz")
     packed = {"url": world.publisher.url("/drop.gz"), "checksum": world.publisher.url("/SUMS")}
     world.publish(f"{sha256(gzip.compress(FIRST, mtime=0))}  drop.gz\n".encode(), "/SUMS")
     world.publish(gzip.compress(FIRST, mtime=0), "/drop.gz")
     assert world.good(**packed).changed
     assert world.dest.read_bytes() == FIRST, "unpacked, and proved as published"
-    world.publish(gzip.compress(SECOND), "/drop.gz")
+    world.publish(gzip.compress(SECOND, mtime=0), "/drop.gz")
     kept = world.good(**packed)
     assert "its checksum is another one" in kept.plan.facts["reason"]
     world.publish(fake.fails(404), "/SUMS")

@@ -21,9 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
+def blocks(content: bytes) -> list[bytes]:
+    return [content[start : start + 65536] for start in range(0, len(content), 65536)]
+
+
 def checked(block: dict[str, str], allow: dict[str, str] | None = None) -> Report:
     sides = [
-        [Source(name, lists.read([content.encode()])) for name, content in side.items()]
+        [Source(name, lists.read(blocks(content.encode()))) for name, content in side.items()]
         for side in (block, allow or {})
     ]
     return check(*sides)
@@ -71,6 +75,13 @@ def test_notices_fail_only_where_that_is_asked_for() -> None:
     report = checked({"a": "192.0.2.1\n192.0.2.1\n"})
     assert not report.fails(strict=False)
     assert report.fails(strict=True)
+
+
+def test_what_is_all_wrong_is_not_read_to_its_end() -> None:
+    report = checked({"a": "x\n" * 200_000})
+    last = report.findings[-1]
+    assert last.line < 200_000
+    assert "the last line that was read" in last.what
 
 
 networks_ = st.builds(
