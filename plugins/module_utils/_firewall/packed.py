@@ -37,6 +37,9 @@ class Packed:
         width = self.family.bytes
         return bytes(self.data[place * width : (place + 1) * width])
 
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self.__getitem__, range(len(self)))
+
     def slice(self, first: int, last: int) -> bytes:
         """Return the bytes of a stretch."""
         width = self.family.bytes
