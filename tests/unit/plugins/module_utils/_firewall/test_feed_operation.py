@@ -331,7 +331,6 @@ def test_a_pinned_list_is_fetched_once(world: World) -> None:
 
 
 def test_a_list_of_checksums_proves_each_new_one(world: World) -> None:
-    world.publish(gzip.compress(FIRST, mtime=0), "/drop.gz")
     packed = {"url": world.publisher.url("/drop.gz"), "checksum": world.publisher.url("/SUMS")}
     world.publish(f"{sha256(gzip.compress(FIRST, mtime=0))}  drop.gz\n".encode(), "/SUMS")
     world.publish(gzip.compress(FIRST, mtime=0), "/drop.gz")
