@@ -193,7 +193,8 @@ class Files:
             if not self.has_folder(path):
                 return
             Path(path).unlink(missing_ok=True)
-            sync_folder(Path(path).parent)
+            with contextlib.suppress(FileNotFoundError):  # nor is there a folder
+                sync_folder(Path(path).parent)
 
 
 @contextlib.contextmanager

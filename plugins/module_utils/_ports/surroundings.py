@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from pathlib import Path
 
 from .._core.errors import Unreachable
-from . import addresses
-
-_MOST_PARENTS = 64
+from . import addresses, ssh_session
 
 
 class Surroundings:
@@ -43,26 +40,9 @@ class Surroundings:
         return frozenset(found)
 
     def client(self) -> str | None:
-        """Return the address that the SSH session around this process came from, or None outside of one.
-
-        sudo(8) takes the variable out of the environment, so that of the parents counts, too.
-        """
-        if connection := os.environ.get("SSH_CONNECTION"):
-            return connection.split()[0].partition("%")[0]
-        process = os.getppid()
-        for _step in range(_MOST_PARENTS):
-            if process <= 1:
-                return None
-            try:
-                environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-                status = Path(f"/proc/{process}/stat").read_text()
-            except OSError:
-                return None
-            for variable in environment:
-                if variable.startswith(b"SSH_CONNECTION="):
-                    return variable.decode().partition("=")[2].split()[0].partition("%")[0]
-            process = int(status.rpartition(")")[2].split()[1])
-        return None
+        """Return the address that the SSH session around this process came from, or None outside of one."""
+        found = ssh_session.client()
+        return found[0] if found else None
 
 
 def _lines(path: str) -> list[str]:

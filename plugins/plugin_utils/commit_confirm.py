@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base of action plugins that prove a change over a new connection, and only then let it stay.
+
+The module arms the host's dead-man and changes. A connection that was open before proves nothing: the packet filter
+lets it pass as established, and sshd has let it in already. So the module is run once more, to confirm, over one that
+is opened afterwards. Where that fails, nothing need be done from here: the host takes the change back by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
+from ansible.plugins.loader import connection_loader
+
+PAUSE = 1.0
+"""Seconds between attempts to connect: keepalived, sshd or a route may need a moment after the change."""
+CONNECT_TIMEOUT = 5
+"""Seconds for one attempt to connect: several fit into the time that the host gives."""
+SSH_ALONE = (
+    "-o ControlMaster=no -o ControlPath=none -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
+)
+"""For ssh the first word on an option counts. No shared session may answer for a new one; a dead one ends soon."""
+
+
+class CommitConfirm(ActionBase):
+    """Runs the module of the same name, and confirms its change where that awaits it."""
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        result.update(self._execute_module(task_vars=task_vars))
+        if "awaiting" in result and not result.get("failed"):
+            self._prove(result, task_vars)
+        return result
+
+    def _prove(self, result: dict[str, Any], task_vars: Any) -> None:
+        """Confirm over new connections, until one does it or the time is over, and add that to the result."""
+        transaction, seconds = (result["awaiting"][key] for key in ("transaction", "seconds"))
+        ends = time.monotonic() + seconds
+        self._connection.close()
+        last = ""
+        while (left := ends - time.monotonic()) > 0:
+            try:
+                answer = self._confirm(transaction, task_vars)
+            except AnsibleError as cause:
+                last = str(cause)
+                time.sleep(min(PAUSE, left))
+                continue
+            result.setdefault("warnings", []).extend(answer.get("warnings") or [])
+            if not answer.get("failed"):
+                del result["awaiting"]
+                result["confirmed"] = True
+                return
+            why = f"The host does not confirm the change, and takes it back by itself: {answer.get('msg')}"
+            break
+        else:
+            why = (
+                f"No new connection to the host could be opened within {seconds:.0f} s after the change,"
+                f" so the host takes it back by itself, about now. The last attempt said: {last}"
+            )
+        result.update(failed=True, confirmed=False, msg=why)
+
+    def _confirm(self, transaction: str, task_vars: Any) -> dict[str, Any]:
+        used = self._connection
+        self._connection = fresh = self._fresh()
+        try:
+            return dict(
+                self._execute_module(
+                    module_args={**self._task.args, "confirm": transaction}, task_vars=task_vars
+                )
+            )
+        finally:
+            self._connection = used
+            fresh.close()
+
+    def _fresh(self) -> ConnectionBase:
+        """Make a connection as the task's own one, which shares nothing with it but its options."""
+        used = self._connection
+        fresh = connection_loader.get(
+            used.ansible_name, self._play_context, new_stdin=None, task_uuid=self._task._uuid
+        )
+        options = used.get_options()
+        for option, value in {"timeout": CONNECT_TIMEOUT, "reconnection_retries": 0}.items():
+            if option in options:
+                options[option] = value
+        if "ssh_args" in options:
+            options["ssh_args"] = f"{SSH_ALONE} {options['ssh_args'] or ''}"
+        fresh.set_options(direct=options)
+        fresh._shell = used._shell  # it holds the remote temporary folder, and no connection
+        if used.become:
+            fresh.set_become_plugin(used.become)
+        return fresh
