@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import TimedOut
 from ansible_collections.debvisor.hci.plugins.module_utils._ports import nft
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import Nft, NftFailed
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import (
+    Nft,
+    NftFailed,
+    NoSuchObject,
+)
 
 
 @pytest.fixture
@@ -65,10 +69,15 @@ def test_every_call_ends(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_table_that_is_not_there_is_none(tool: Path) -> None:
-    program(
-        tool,
-        """echo '{"nftables": [{"metainfo": {}}, {"table": {"family": "ip", "name": "x"}}]}'""",
-    )
-    assert Nft().tables() == {("ip", "x")}
+    program(tool, "echo 'Error: No such file or directory' >&2; exit 1")
     assert Nft().table("inet", "x") is None
+    assert Nft().listing("inet", "x") is None
+    with pytest.raises(NoSuchObject):
+        Nft().load(["delete table inet x\n"])
+
+
+def test_what_a_table_holds(tool: Path) -> None:
+    table = '{"table": {"family": "ip", "name": "x"}}'
+    program(tool, f"""echo '{{"nftables": [{{"metainfo": {{}}}}, {table}]}}'""")
     assert Nft().table("ip", "x") == [{"table": {"family": "ip", "name": "x"}}]
+    assert Nft().tables() == {("ip", "x")}
