@@ -116,6 +116,10 @@ bench: lab ## measure us and our peers in turn, on the lab; results in build/ben
 bench-dns: lab ## the same, for DNS alone
 	@$(BIN)/python -m tests.bench dns
 
+.PHONY: bench-firewall
+bench-firewall: lab ## the same, for lists and bans alone
+	@$(BIN)/python -m tests.bench firewall
+
 .PHONY: bench-tsig
 bench-tsig: lab ## the same, for TSIG rotation alone
 	@$(BIN)/python -m tests.bench tsig
