@@ -72,3 +72,35 @@ def test_a_table_that_is_not_there_is_none(tool: Path) -> None:
     assert Nft().tables() == {("ip", "x")}
     assert Nft().table("inet", "x") is None
     assert Nft().table("ip", "x") == [{"table": {"family": "ip", "name": "x"}}]
+
+
+def test_a_table_is_listed_as_text_or_is_none(tool: Path) -> None:
+    program(
+        tool,
+        """case "$*" in
+  *tables) echo '{"nftables": [{"table": {"family": "inet", "name": "x"}}]}' ;;
+  "--stateless list table inet x") echo 'table inet x {' ;;
+  *) exit 1 ;;
+esac""",
+    )
+    assert Nft().listing("inet", "x") == "table inet x {\n"
+    assert Nft().listing("inet", "y") is None
+
+
+def test_a_rehearsal_tells_what_would_be_listed(
+    tool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unshare = tmp_path / "unshare"
+    program(unshare, '[ "$1" = --net ] && shift && exec "$@"')
+    monkeypatch.setattr(nft, "UNSHARE", str(unshare))
+    program(
+        tool,
+        f"""case "$*" in
+  "--file -") cat > {tmp_path}/loaded; grep -q good {tmp_path}/loaded || {{ echo no >&2; exit 1; }} ;;
+  "--stateless list table inet x") cat {tmp_path}/loaded ;;
+  *) exit 1 ;;
+esac""",
+    )
+    assert Nft().rehearsed(["good\n", "lines\n"], "inet", "x") == "good\nlines\n"
+    with pytest.raises(NftFailed, match="nothing of them is in force"):
+        Nft().rehearsed(["bad\n"], "inet", "x")
