@@ -193,8 +193,7 @@ class Files:
             if not self.has_folder(path):
                 return
             Path(path).unlink(missing_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # nor is there a folder
-                sync_folder(Path(path).parent)
+            sync_folder(Path(path).parent)
 
 
 @contextlib.contextmanager

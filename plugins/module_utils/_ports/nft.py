@@ -34,14 +34,6 @@ class NoSuchObject(NftFailed):
 class Nft:
     """The rule sets of the kernel, seen and changed through the tool."""
 
-    def tables(self) -> frozenset[tuple[str, str]]:
-        """Return family and name of every table."""
-        return frozenset(
-            (item["table"]["family"], item["table"]["name"])
-            for item in self._listed("tables")
-            if "table" in item
-        )
-
     def table(
         self, family: str, name: str, *, elements: bool = False
     ) -> list[dict[str, Any]] | None:

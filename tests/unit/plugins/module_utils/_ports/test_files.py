@@ -126,3 +126,11 @@ def test_blocks_replace_a_file_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(Files().blocks(str(path), 2)) == [b"ne", b"w"]
     with pytest.raises(FileProblem, match="cannot be written"):
         Files().write_blocks(str(tmp_path / "none" / "x"), [], mode=0o640, uid=-1, gid=-1)
+
+
+def test_removing_what_has_no_folder_is_no_failure(tmp_path: Path) -> None:
+    Files().remove(str(tmp_path / "none" / "a"))
+    (tmp_path / "a").write_text("")
+    Files().remove(str(tmp_path / "a" / "b"))
+    Files().remove(str(tmp_path / "a"))
+    assert list(tmp_path.iterdir()) == []

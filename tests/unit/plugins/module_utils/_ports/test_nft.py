@@ -58,14 +58,14 @@ def test_a_refusal_says_why_where_and_what_to_do(
 def test_what_is_no_list_is_refused(tool: Path) -> None:
     program(tool, "echo nonsense")
     with pytest.raises(NftFailed, match="no list of rules"):
-        Nft().tables()
+        Nft().table("inet", "x")
 
 
 def test_every_call_ends(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tool, "exec sleep 30")
     monkeypatch.setattr(nft, "LOOK_TIMEOUT", 0.2)
     with pytest.raises(TimedOut, match="nft did not end"):
-        Nft().tables()
+        Nft().table("inet", "x")
 
 
 def test_a_table_that_is_not_there_is_none(tool: Path) -> None:
@@ -80,4 +80,27 @@ def test_what_a_table_holds(tool: Path) -> None:
     table = '{"table": {"family": "ip", "name": "x"}}'
     program(tool, f"""echo '{{"nftables": [{{"metainfo": {{}}}}, {table}]}}'""")
     assert Nft().table("ip", "x") == [{"table": {"family": "ip", "name": "x"}}]
-    assert Nft().tables() == {("ip", "x")}
+
+
+def test_a_table_is_listed_as_text(tool: Path) -> None:
+    program(tool, """[ "$*" = "--stateless list table inet x" ] && echo 'table inet x {'""")
+    assert Nft().listing("inet", "x") == "table inet x {\n"
+
+
+def test_a_rehearsal_tells_what_would_be_listed(
+    tool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unshare = tmp_path / "unshare"
+    program(unshare, '[ "$1" = --net ] && shift && exec "$@"')
+    monkeypatch.setattr(nft, "UNSHARE", str(unshare))
+    program(
+        tool,
+        f"""case "$*" in
+  "--file -") cat > {tmp_path}/loaded; grep -q good {tmp_path}/loaded || {{ echo no >&2; exit 1; }} ;;
+  "--stateless list table inet x") cat {tmp_path}/loaded ;;
+  *) exit 1 ;;
+esac""",
+    )
+    assert Nft().rehearsed(["good\n", "lines\n"], "inet", "x") == "good\nlines\n"
+    with pytest.raises(NftFailed, match="nothing of them is in force"):
+        Nft().rehearsed(["bad\n"], "inet", "x")
