@@ -12,12 +12,13 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Keeps evidence of the host first, then stops its guests and switches their autostart off, then cuts the host off in one
-    transaction of nftables, for IPv4 and IPv6, in both directions, for itself and for what it forwards or bridges.
-  - What stays are the named paths, the path that Ansible came by, the loopback interface, ARP, and what IPv6 needs to find
-    neighbours on the link. Flows that were open before are cut, too. The rules are in force again after a restart.
+  - Keeps evidence of the host first, then stops its guests and switches their autostart off, then cuts the host off in
+    one transaction of nftables, for IPv4 and IPv6, in both directions, for itself and for what it forwards or bridges.
+  - What stays are the named paths, the path that Ansible came by, the loopback interface, ARP, and what IPv6 needs to
+    find neighbours on the link. Flows that were open before are cut, too. The rules are in force again after a restart.
   - It proves that none of O(strangers) can be reached any more, and takes everything back where one can.
-  - With O(state=released) everything is as it was before. Guests that were paused go on, those that were shut down start.
+  - With O(state=released) everything is as it was before. Guests that were paused go on, those that were shut down
+    start.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation
@@ -99,7 +100,8 @@ options:
   guests:
     description:
       - What becomes of the running guests. Autostart is switched off in any case.
-      - One that does not shut down within a minute is paused. So is one that would be gone for good once it is shut down.
+      - One that does not shut down within a minute is paused. So is one that would be gone for good once it is shut
+        down.
       - Only with V(leave) is a host cut off whose libvirt does not answer.
     type: str
     choices: [pause, shutdown, leave]
@@ -140,7 +142,8 @@ options:
     type: float
     default: 180
 notes:
-  - Whoever is root on the host can remove the rules. They keep what runs there from the network, and nobody from the rules.
+  - Whoever is root on the host can remove the rules. They keep what runs there from the network, and nobody from the
+    rules.
   - Guests whose interfaces go past the bridges of the kernel (Open vSwitch, macvtap, passed through devices) are not
     reached by rules; pause them, or shut them down.
   - Evidence that was gathered by a compromised host may be what an intruder wants to be seen.
@@ -173,7 +176,7 @@ awaiting:
   returned: when the host was cut off, until it is confirmed
   type: dict
 strangers:
-  description: Those of O(strangers) that no named path leads to. They must not reach the host either; try it from there.
+  description: Those of O(strangers) that no named path leads to. They must not reach the host either; try it there.
   returned: success
   type: list
   elements: str
