@@ -29,18 +29,16 @@ class TcpProbe:
                 link = stack.enter_context(_link(address))
                 code = link.connect_ex((address, port))
                 if code in (errno.EINPROGRESS, errno.EAGAIN):
-                    waiting.register(link, selectors.EVENT_WRITE, address)
+                    waiting.register(link, selectors.EVENT_WRITE, (link, address))
                 elif _came_through(code):
                     answered.add(address)
             deadline = time.monotonic() + timeout
             while waiting.get_map() and (left := deadline - time.monotonic()) > 0:
                 for key, _events in waiting.select(left):
-                    link = key.fileobj
-                    waiting.unregister(link)
-                    if isinstance(link, socket.socket) and _came_through(
-                        link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    ):
-                        answered.add(key.data)
+                    waiting.unregister(key.fileobj)
+                    link, address = key.data
+                    if _came_through(link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                        answered.add(address)
         return frozenset(answered)
 
 
