@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 COLLECTION = "ansible_collections.debvisor.hci"
+CONTROLLER = f"{COLLECTION}.plugins.plugin_utils"
 UTILS = f"{COLLECTION}.plugins.module_utils"
 DOMAINS = frozenset({"_dns", "_firewall", "_storage", "_virt", "_cluster", "_access"})
 EXECUTOR = "plugins/module_utils/_core/operation.py"
@@ -61,13 +62,17 @@ class Rule:
     ours: frozenset[str] = frozenset()
     one_domain: bool = False
     ansible: bool = False
+    plugin_utils: bool = False
     third_party: bool = False
     pure: bool = False
 
 
 RULES: Mapping[str, Rule] = {
     "modules": Rule(frozenset({"_core", "_ports"}), one_domain=True, ansible=True),
-    "action": Rule(frozenset({"_core", "_ports"}), one_domain=True, ansible=True),
+    "action": Rule(
+        frozenset({"_core", "_ports"}), one_domain=True, ansible=True, plugin_utils=True
+    ),
+    "plugin_utils": Rule(frozenset({"_core"}), ansible=True),
     "callback": Rule(frozenset({"_core"}), ansible=True),
     "filter": Rule(frozenset({"_core.errors"}), one_domain=True, ansible=True),
     "doc_fragments": Rule(),
@@ -80,6 +85,7 @@ RULES: Mapping[str, Rule] = {
         domain: Rule(
             frozenset(
                 {
+                    "_core.confirmation",
                     "_core.kept_file",
                     "_core.plan",
                     "_core.errors",
@@ -253,7 +259,7 @@ def _refusal(rule: Rule, layer: str, path: str, item: Import) -> str | None:
         )
         return None if allowed else ""
     if item.ours:
-        return ""
+        return None if rule.plugin_utils and item.name.startswith(f"{CONTROLLER}.") else ""
     if item.ansible:
         return None if rule.ansible or path == EXECUTOR else ""
     if item.standard:

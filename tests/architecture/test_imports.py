@@ -15,6 +15,7 @@ SOURCES = sources()
 
 MODULE = "plugins/modules/x.py"
 ACTION = "plugins/action/x.py"
+CONTROLLER = "plugins/plugin_utils/x.py"
 CORE = "plugins/module_utils/_core/x.py"
 PORT = "plugins/module_utils/_ports/x.py"
 DNS = "plugins/module_utils/_dns/x.py"
@@ -56,6 +57,8 @@ def test_what_runs_on_a_node_never_reaches_ansible() -> None:
         (MODULE, f"from {PREFIX}._dns.names import Name"),
         (MODULE, "from ansible.module_utils.basic import AnsibleModule"),
         (ACTION, "from ansible.plugins.action import ActionBase"),
+        (ACTION, "from ..plugin_utils.commit_confirm import CommitConfirm"),
+        (CONTROLLER, "from ansible.plugins.action import ActionBase"),
         (CORE, "from .errors import DebvisorError"),
         (CORE, "from . import settings"),
         (CORE, "import os, fcntl"),
@@ -92,6 +95,8 @@ def test_what_the_table_allows(path: str, source: str) -> None:
         (MODULE, GUARD.format("import dns.resolver")),
         (MODULE, "from ansible_collections.debvisor.hci.plugins.modules import other"),
         (ACTION, f"import {PREFIX}._dns.names\nimport {PREFIX}._virt.domain"),
+        (MODULE, "from ..plugin_utils.commit_confirm import CommitConfirm"),
+        (CONTROLLER, "from ..module_utils._ports.files import Files"),
         (CORE, "from .._ports.files import Files"),
         (CORE, "from .._dns import names"),
         (CORE, "def f():\n    from .._ports import files"),

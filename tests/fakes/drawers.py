@@ -59,10 +59,18 @@ class FillDrawers(Operation[Mapping[str, str], Mapping[str, str]]):
 
     name = "fill_drawers"
 
-    def __init__(self, folder: Path, hook: Hook = no_hook, *, writable: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hook: Hook = no_hook,
+        *,
+        writable: bool = True,
+        confirm_within: float = 0,
+    ) -> None:
         self.folder = folder
         self.hook = hook
         self.writable = writable
+        self.confirm_within = confirm_within
         self.verified = 0
 
     def parse(self, params: Mapping[str, Any]) -> Mapping[str, str]:
@@ -93,6 +101,7 @@ class FillDrawers(Operation[Mapping[str, str], Mapping[str, str]]):
             differences=tuple(
                 Difference(key, observed.get(key, ""), text) for key, text in changes.items()
             ),
+            confirm_within=self.confirm_within,
         )
 
     def prepare(self, action: Action, wanted: Mapping[str, str]) -> Receipt:

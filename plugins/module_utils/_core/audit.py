@@ -9,6 +9,7 @@ is why the head's hash is worth shipping elsewhere: :func:`verify` returns it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -123,12 +124,34 @@ class Audit:
             stream.flush()
             os.fsync(stream.fileno())
 
+    def result_of(self, transaction: str) -> str:
+        """Return the last result that was written of a transaction; empty where there is none.
+
+        :raises OSError: as the system says it.
+        """
+        result = ""
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as stream:
+            for line in stream:
+                if (
+                    transaction.encode() in line
+                ):  # a few lines of many: the rest need not be decoded
+                    result = _result(line, transaction) or result
+        return result
+
     def _open(self) -> BinaryIO:
         if not self.path.parent.is_dir():
             with private_umask():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+def _result(line: bytes, transaction: str) -> str:
+    try:
+        record = json.loads(line)
+    except ValueError:  # a torn line
+        return ""
+    return str(record["result"]) if record.get("transaction") == transaction else ""
 
 
 def _last_line(stream: BinaryIO) -> bytes:

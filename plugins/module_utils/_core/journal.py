@@ -4,7 +4,7 @@
 """The journal: what an unfinished transaction has done, on disk before it does it.
 
 One JSON file a transaction. It is removed once the transaction is verified or unwound, so a file that is there belongs
-to a run that was cut off (or is running: the scope's lock tells).
+to a run that was cut off (or is running: the scope's lock tells), or to a change that awaits its confirmation.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,8 @@ class Transaction:
     scope: str
     steps: list[dict[str, Any]]
     committed: bool = False
+    awaiting_until: float | None = None
+    """Seconds since 1970 until when the change, verified, awaits its confirmation; None where it does not."""
     _receipts: list[str] = field(default_factory=list, repr=False)
     """The steps' receipts as text, each encoded once: they may be large, and the file is written at each step."""
 
@@ -82,6 +85,12 @@ class Transaction:
         with contextlib.suppress(OSError):
             self._store()
 
+    def await_confirmation(self, until: float) -> None:
+        """Record that everything is verified, and is taken back nevertheless unless somebody confirms it."""
+        self.awaiting_until = until
+        with recording("journal", self.path, f"The run is taken back. {MEND}"):
+            self._store()
+
     def commit(self) -> None:
         """Record that everything is verified: from here on nothing is taken back."""
         self.committed = True
@@ -107,6 +116,7 @@ class Transaction:
             "operation": self.operation,
             "scope": self.scope,
             "committed": self.committed,
+            "awaiting_until": self.awaiting_until,
             "pid": os.getpid(),
         }
         self._receipts += [
@@ -140,6 +150,18 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
         return Transaction(self.folder / f"{identity}.json", operation, scope, [])
 
+    def find(self, identity: str) -> Transaction | None:
+        """Return the open transaction of that name, or None where it is closed or never was.
+
+        :raises JournalUnreadable: for a file whose content is not a journal's.
+        """
+        if not re.fullmatch(r"[0-9]+-[0-9]+", identity):
+            return None
+        try:
+            return _load(self.folder / f"{identity}.json")
+        except FileNotFoundError:
+            return None
+
     def unfinished(self, operation: str, scope: str) -> Iterator[Transaction]:
         """Yield what killed runs of this operation on this scope left, youngest first: the order of unwinding.
 
@@ -166,7 +188,12 @@ def _load(path: Path) -> Transaction:
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']!r}, expected {FORMAT}")
         return Transaction(
-            path, record["operation"], record["scope"], list(record["steps"]), record["committed"]
+            path,
+            record["operation"],
+            record["scope"],
+            list(record["steps"]),
+            record["committed"],
+            record.get("awaiting_until"),
         )
     except (ValueError, KeyError, TypeError) as cause:
         raise JournalUnreadable(

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one executor: check, diff, journal, undo in reverse, audit, and the translation to Ansible's result."""
+"""The one executor: check, diff, journal, dead-man, undo in reverse, audit, and the translation to Ansible's result."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import settings
 from .audit import Audit, public
+from .confirmation import DeadMan
 from .durable import private_umask, recording
-from .errors import CannotRecord, DebvisorError, TimedOut
+from .errors import CannotRecord, Conflict, DebvisorError, TimedOut
 from .journal import MEND, NOTHING_CHANGED, Journal, Transaction
 from .plan import Operation, Plan, Receipt
 from .waiting import wait_until
@@ -28,6 +29,8 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+AWAITING, CONFIRMED = "awaiting confirmation", "confirmed"
+"""What the audit log says of a change that can lock people out."""
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for another run on the same scope. It is the longest that a queue of two may reasonably take."""
 
@@ -45,12 +48,16 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     unwound: list[str] = field(default_factory=list)
     failure: Exception | None = None
+    awaiting: float | None = None
+    """Seconds that are left to confirm the change; None where nobody needs to."""
+    confirmed: bool = False
+    """True where this run made an earlier one final."""
 
     @property
     def changed(self) -> bool:
         """True where the world differs from before: the plan ran, or it failed and could not be taken back."""
         if self.failure is None:
-            return bool(self.plan.actions)
+            return bool(self.plan.actions) or self.confirmed
         return bool(self.done) and not self.rolled_back
 
 
@@ -75,6 +82,7 @@ def execute(
     params: Mapping[str, Any],
     records: Records,
     *,
+    dead_man: DeadMan | None = None,
     check: bool = False,
     lock_timeout: float = LOCK_TIMEOUT,
 ) -> Outcome:
@@ -89,12 +97,16 @@ def execute(
         if check:
             _foretell(operation, wanted, scope, records, outcome)
             return outcome
-        with _locked(records.locks, scope, lock_timeout):
-            _unwind_leftovers(operation, scope, records, outcome)
+
+        def undecided() -> str:
+            return _undecided(operation, scope, records, dead_man)
+
+        with _locked(records.locks, scope, lock_timeout, undecided):
+            _unwind_leftovers(operation, scope, records, dead_man, outcome)
             outcome.plan = operation.plan(operation.observe(wanted), wanted)
             outcome.warnings.extend(outcome.plan.warnings)
             if outcome.plan.actions:
-                _carry_out(operation, wanted, scope, records, outcome)
+                _carry_out(operation, wanted, scope, records, dead_man, outcome)
             else:
                 outcome.facts.update(operation.verify(outcome.plan, wanted))
     except Exception as failure:  # the executor is where every failure becomes a result
@@ -102,6 +114,141 @@ def execute(
     finally:
         operation.close()
     return outcome
+
+
+def confirm(
+    operation: Operation[Any, Any],
+    identity: str,
+    records: Records,
+    dead_man: DeadMan,
+    *,
+    check: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> Outcome:
+    """Make the change that awaits it final. A second time changes nothing; raises nothing that is a mere failure."""
+    outcome = Outcome(identity)
+    try:
+        transaction = records.journal.find(identity)
+        if transaction is None:
+            _check_confirmed(identity, records)
+            return outcome
+        with (
+            contextlib.nullcontext()
+            if check
+            else _locked(records.locks, transaction.scope, lock_timeout)
+        ):
+            transaction = records.journal.find(identity)
+            if transaction is None:  # decided while we waited
+                _check_confirmed(identity, records)
+                return outcome
+            _check_confirmable(transaction, operation, dead_man)
+            outcome.confirmed = True
+            if not check:
+                _make_final(operation, transaction, records, dead_man, outcome)
+    except Exception as failure:  # as in execute()
+        outcome.failure = failure
+    finally:
+        operation.close()
+    return outcome
+
+
+def _check_confirmed(identity: str, records: Records) -> None:
+    """Let an answer that got lost be asked for again."""
+    with recording("audit file", records.audit.path, f"{NOTHING_CHANGED}. {MEND}"):
+        result = records.audit.result_of(identity)
+    if result != CONFIRMED:
+        raise Conflict(
+            f"the change {identity} cannot be confirmed",
+            why="it was taken back" if result else "there is no such change",
+            hint="Run again to make the change anew",
+        )
+
+
+def _check_confirmable(
+    transaction: Transaction, operation: Operation[Any, Any], dead_man: DeadMan
+) -> None:
+    why = ""
+    if transaction.operation != operation.name:
+        why = f"it is one of {transaction.operation}, not of {operation.name}"
+    elif transaction.committed:
+        return
+    elif transaction.awaiting_until is None:
+        why = "its run was cut off before all was verified"
+    elif not dead_man.is_armed(transaction.identity):
+        why = "nothing would have taken it back any more (a restart of the machine?), so it may not be whole"
+    if why:
+        raise Conflict(
+            f"the change {transaction.identity} cannot be confirmed",
+            why=why,
+            hint="Run again to make the change anew",
+        )
+
+
+def _make_final(
+    operation: Operation[Any, Any],
+    transaction: Transaction,
+    records: Records,
+    dead_man: DeadMan,
+    outcome: Outcome,
+) -> None:
+    """Commit first: a dead-man that fires afterwards finds nothing to take back."""
+    if not transaction.committed:
+        transaction.commit()
+    _disarm(dead_man, transaction.identity, outcome)
+    _record(operation, transaction.scope, records, outcome, CONFIRMED)
+    _close(operation, transaction)
+
+
+def revert(
+    operation: Operation[Any, Any],
+    identity: str,
+    records: Records,
+    *,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> Outcome:
+    """Take an open transaction back: what the dead-man does. Harmless where it is decided, or never began."""
+    outcome = Outcome(identity)
+    try:
+        transaction = records.journal.find(identity)
+        if transaction is None:
+            return outcome
+        with _locked(records.locks, transaction.scope, lock_timeout):
+            transaction = records.journal.find(identity)
+            if transaction is None:  # decided while we waited
+                return outcome
+            if transaction.committed:
+                _close(operation, transaction)
+            else:
+                _unwind(operation, transaction, records, outcome)
+    except Exception as failure:  # as in execute()
+        outcome.failure = failure
+    finally:
+        operation.close()
+    return outcome
+
+
+def _undecided(
+    operation: Operation[Any, Any], scope: str, records: Records, dead_man: DeadMan | None
+) -> str:
+    """Say which change on this scope awaits its confirmation; empty where none does.
+
+    Another run waits for it as it waits for a lock, and does not take it back: whoever made the change may be about to
+    prove it, and would be told that it failed. The dead-man bounds the wait. Where the dead-man is gone, nobody decides
+    any more, and the change is one that was cut off.
+    """
+    for transaction in records.journal.unfinished(operation.name, scope):
+        until = transaction.awaiting_until
+        if until is None or transaction.committed or dead_man is None:
+            continue
+        if dead_man.is_armed(transaction.identity):
+            return (
+                f"the change {transaction.identity} awaits its confirmation until {_clock(until)}"
+            )
+    return ""
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _identity() -> str:
@@ -113,50 +260,79 @@ def _foretell(
     operation: Operation[Any, Any], wanted: Any, scope: str, records: Records, outcome: Outcome
 ) -> None:
     for transaction in records.journal.unfinished(operation.name, scope):
-        if not transaction.committed:
-            outcome.warnings.append(
-                f"An earlier run was cut off ({transaction.identity}); a real run would first take back"
-                f" its {len(transaction.steps)} steps, so this prediction may be off"
-            )
+        if transaction.committed:
+            continue
+        if transaction.awaiting_until is None:
+            happened = f"An earlier run was cut off ({transaction.identity})"
+        else:
+            happened = f"An earlier change was not confirmed ({transaction.identity})"
+        outcome.warnings.append(
+            f"{happened}; a real run would first take back its {len(transaction.steps)} steps,"
+            " so this prediction may be off"
+        )
     outcome.plan = operation.plan(operation.observe(wanted), wanted)
     outcome.warnings.extend(outcome.plan.warnings)
 
 
 def _unwind_leftovers(
-    operation: Operation[Any, Any], scope: str, records: Records, outcome: Outcome
+    operation: Operation[Any, Any],
+    scope: str,
+    records: Records,
+    dead_man: DeadMan | None,
+    outcome: Outcome,
 ) -> None:
     for transaction in list(records.journal.unfinished(operation.name, scope)):
         if transaction.committed:
             _close(operation, transaction)
-            continue
-        if errors := _take_back(operation, transaction, outcome):
-            raise DebvisorError(
-                f"an earlier run was cut off ({transaction.identity}) and cannot be taken back",
-                why="; ".join(errors),
-                hint=f"Mend the cause and run again; its journal stays at {transaction.path}",
-            )
-        with recording("audit file", records.audit.path, f"The cut-off run was taken back. {MEND}"):
-            records.audit.append(
-                transaction=transaction.identity,
-                operation=operation.name,
-                scope=scope,
-                result="unwound",
-                actions=[],
-                before=None,
-                after=None,
-                error="the run was cut off; a later run took its steps back",
-            )
-        outcome.unwound.append(transaction.identity)
-        outcome.warnings.append(f"Took back what a cut-off run had done ({transaction.identity})")
+        else:
+            _unwind(operation, transaction, records, outcome)
+        if dead_man is not None and dead_man.is_armed(transaction.identity):
+            _disarm(dead_man, transaction.identity, outcome)
+
+
+def _unwind(
+    operation: Operation[Any, Any], transaction: Transaction, records: Records, outcome: Outcome
+) -> None:
+    """Take back what an earlier run did, all of it, and say so.
+
+    :raises DebvisorError: where a step resists; the journal keeps what is left.
+    """
+    awaited = transaction.awaiting_until is not None
+    fate = "was not confirmed" if awaited else "was cut off"
+    if errors := _take_back(operation, transaction, outcome):
+        raise DebvisorError(
+            f"an earlier run {fate} ({transaction.identity}) and cannot be taken back",
+            why="; ".join(errors),
+            hint=f"Mend the cause and run again; its journal stays at {transaction.path}",
+        )
+    with recording("audit file", records.audit.path, f"What {fate} was taken back. {MEND}"):
+        records.audit.append(
+            transaction=transaction.identity,
+            operation=operation.name,
+            scope=transaction.scope,
+            result="reverted" if awaited else "unwound",
+            actions=[],
+            before=None,
+            after=None,
+            error=f"the run {fate}; its steps were taken back later",
+        )
+    outcome.unwound.append(transaction.identity)
+    outcome.warnings.append(f"Took back what a run had done that {fate} ({transaction.identity})")
 
 
 def _carry_out(
-    operation: Operation[Any, Any], wanted: Any, scope: str, records: Records, outcome: Outcome
+    operation: Operation[Any, Any],
+    wanted: Any,
+    scope: str,
+    records: Records,
+    dead_man: DeadMan | None,
+    outcome: Outcome,
 ) -> None:
     plan = outcome.plan
     with recording("audit file", records.audit.path, f"{NOTHING_CHANGED}. {MEND}"):
         records.audit.ready()
     transaction = records.journal.open(outcome.transaction, operation.name, scope)
+    until = _arm(operation, plan, dead_man, transaction.identity)
     try:
         for action in plan.actions:
             receipt = operation.prepare(action, wanted)
@@ -165,7 +341,9 @@ def _carry_out(
             transaction.applied()
             outcome.done.append(action.public())
         outcome.facts.update(operation.verify(plan, wanted))
-        if type(operation).commit is not Operation.commit:
+        if until is not None:
+            transaction.await_confirmation(until)
+        elif type(operation).commit is not Operation.commit:
             transaction.commit()  # where nothing is to be forgotten, removing the journal is the commit
     except BaseException as failure:
         begun = bool(transaction.steps)
@@ -173,9 +351,36 @@ def _carry_out(
         outcome.rolled_back = begun and not outcome.rollback_errors
         result = "rolled_back" if not outcome.rollback_errors else "failed"
         _record(operation, scope, records, outcome, result, error=_sentence(failure))
+        if dead_man is not None and until is not None and not outcome.rollback_errors:
+            _disarm(dead_man, transaction.identity, outcome)
         raise
+    if until is not None:
+        outcome.awaiting = max(0.0, until - time.time())
+        _record(operation, scope, records, outcome, AWAITING)
+        return
     _close(operation, transaction)
     _record(operation, scope, records, outcome, "changed")
+
+
+def _arm(
+    operation: Operation[Any, Any], plan: Plan, dead_man: DeadMan | None, identity: str
+) -> float | None:
+    """Arm the dead-man where the plan asks for one, before anything is done; return until when it can be stopped."""
+    if not plan.confirm_within:
+        return None
+    if dead_man is None:
+        raise ValueError(f"{operation.name} asks for confirmation and was given no dead-man")
+    until = time.time() + plan.confirm_within
+    dead_man.arm(operation.name, identity, plan.confirm_within)
+    return until
+
+
+def _disarm(dead_man: DeadMan, identity: str, outcome: Outcome) -> None:
+    """Stop the dead-man of a transaction that is decided. One that fires all the same finds nothing to do."""
+    try:
+        dead_man.disarm(identity)
+    except DebvisorError as cause:
+        outcome.warnings.append(f"The dead-man could not be stopped, and will do nothing: {cause}")
 
 
 def _take_back(
@@ -222,7 +427,7 @@ def _record(
             result=result,
             actions=outcome.done,
             before=outcome.plan.before,
-            after=outcome.plan.after if result == "changed" else None,
+            after=outcome.plan.after if result in {"changed", AWAITING} else None,
             error=error,
         )
     except OSError as cause:
@@ -232,8 +437,13 @@ def _record(
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, scope: str, timeout: float) -> Iterator[None]:
-    """Hold the scope's lock. flock(2) dies with its holder, so there is no stale lock to break."""
+def _locked(
+    folder: Path, scope: str, timeout: float, undecided: Callable[[], str] = str
+) -> Iterator[None]:
+    """Hold the scope's lock, once nothing is ``undecided``.
+
+    flock(2) dies with its holder, so there is no stale lock to break.
+    """
     with private_umask(), recording("lock", folder, f"{NOTHING_CHANGED}. {MEND}"):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / hashlib.sha256(scope.encode()).hexdigest()[:32]
@@ -243,9 +453,12 @@ def _locked(folder: Path, scope: str, timeout: float) -> Iterator[None]:
         def attempt() -> tuple[bool, str]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True, "free"
             except BlockingIOError:
                 return False, "held by another run"
+            if reason := undecided():
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                return False, reason
+            return True, "free"
 
         try:
             wait_until(attempt, what=f"the lock of {scope}", timeout=timeout)
@@ -262,14 +475,21 @@ def _sentence(failure: BaseException) -> str:
 
 
 def run(
-    operation: Operation[Any, Any], module: AnsibleModule, records: Records | None = None
+    operation: Operation[Any, Any],
+    module: AnsibleModule,
+    records: Records | None = None,
+    dead_man: DeadMan | None = None,
 ) -> NoReturn:
-    """Run ``operation`` with the module's options and end the module with the result."""
+    """Run ``operation`` with the module's options, or confirm it, and end the module with the result."""
     started = time.monotonic()
+    records = records or Records.default()
+    check = module.check_mode
     gc.disable()  # the process ends with the module, and looking through 10,000 records for cycles costs a third of it
-    outcome = execute(
-        operation, module.params, records or Records.default(), check=module.check_mode
-    )
+    identity = module.params.get("confirm")
+    if identity and dead_man is not None:
+        outcome = confirm(operation, identity, records, dead_man, check=check)
+    else:
+        outcome = execute(operation, module.params, records, dead_man=dead_man, check=check)
     result = _result(outcome, with_diff=module._diff)
     result["duration"] = round(time.monotonic() - started, 3)
     for warning in outcome.warnings:
@@ -293,6 +513,11 @@ def _result(outcome: Outcome, *, with_diff: bool) -> dict[str, Any]:
         "after": public(plan.after),
         "transaction": outcome.transaction,
     }
+    if outcome.awaiting is not None:
+        result["awaiting"] = {
+            "transaction": outcome.transaction,
+            "seconds": round(outcome.awaiting, 3),
+        }
     if outcome.unwound:
         result["unwound"] = outcome.unwound
     if with_diff:

@@ -107,6 +107,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the module's result, known before any action ran."""
+    confirm_within: float = 0
+    """Seconds for a proof that nobody is locked out; without one the change is taken back. 0 needs none."""
 
     def __post_init__(self) -> None:
         kinds = [action.undo is Undo.IRREVERSIBLE for action in self.actions]
@@ -162,7 +164,11 @@ class Operation(ABC, Generic[Wanted, Observed]):
         return {}
 
     def commit(self, receipt: Receipt) -> None:
-        """Forget what only undo needed, such as a copy kept aside, after all is verified."""
+        """Make it final, after all is verified and, where that was asked for, confirmed.
+
+        Forget what only undo needed, such as a copy kept aside; put in place what must not outlive a reboot before.
+        Idempotent: a process that is killed leaves it to the next one.
+        """
 
     def close(self) -> None:
         """Let go of connections. Called once, last, whatever happened."""

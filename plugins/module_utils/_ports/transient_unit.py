@@ -23,11 +23,11 @@ class TransientUnits:
 
     def is_active(self, name: str) -> bool:
         """Tell whether the unit runs."""
-        return self._call(["systemctl", "is-active", "--quiet", name], may_fail=True) == 0
+        return call(["systemctl", "is-active", "--quiet", name], may_fail=True).returncode == 0
 
     def start(self, name: str, program: Sequence[str], limit: float) -> None:
         """Run a program for ``limit`` seconds at most."""
-        self._call(
+        call(
             [
                 "systemd-run",
                 "--quiet",
@@ -41,24 +41,26 @@ class TransientUnits:
 
     def stop(self, name: str) -> None:
         """End the program and wait until it has ended."""
-        self._call(["systemctl", "stop", name], may_fail=True)
+        call(["systemctl", "stop", name], may_fail=True)
         if self.is_active(name):
             raise UnitFailed(f"{name} does not stop", hint=f"systemctl status {name} tells more")
 
-    def _call(self, words: list[str], *, may_fail: bool = False) -> int:
-        try:
-            done = subprocess.run(
-                words,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=CALL_TIMEOUT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as cause:
-            raise TimedOut(f"{words[0]} did not end within {CALL_TIMEOUT:g} s") from cause
-        except OSError as cause:
-            raise UnitFailed(f"{words[0]} cannot be run", why=str(cause)) from cause
-        if done.returncode != 0 and not may_fail:
-            raise UnitFailed(f"{words[0]} failed", why=(done.stderr or done.stdout).strip())
-        return done.returncode
+
+def call(words: Sequence[str], *, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run one of systemd's programs; that it fails is an error unless it may."""
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=CALL_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as cause:
+        raise TimedOut(f"{words[0]} did not end within {CALL_TIMEOUT:g} s") from cause
+    except OSError as cause:
+        raise UnitFailed(f"{words[0]} cannot be run", why=str(cause)) from cause
+    if done.returncode != 0 and not may_fail:
+        raise UnitFailed(f"{words[0]} failed", why=(done.stderr or done.stdout).strip())
+    return done

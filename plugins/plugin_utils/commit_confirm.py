@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base of action plugins that prove a change over a new connection, and only then let it stay.
+
+The module arms the host's dead-man and changes. A connection that was open before proves nothing: the packet filter
+lets it pass as established, and sshd has let it in already. So the module is run once more, to confirm, over one that
+is opened afterwards. Where that fails, nothing need be done from here: the host takes the change back by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
+from ansible.plugins.loader import connection_loader
+
+PAUSE = 1.0
+"""Seconds between attempts to connect: keepalived, sshd or a route may need a moment after the change."""
+CONNECT_TIMEOUT = 5
+"""Seconds for one attempt to connect: several fit into the time that the host gives."""
+SSH_ALONE = (
+    "-o ControlMaster=no -o ControlPath=none -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
+)
+"""For ssh the first word on an option counts. No shared session may answer for a new one; a dead one ends soon."""
+
+
+class CommitConfirm(ActionBase):
+    """Runs the module of the same name, and confirms its change where that awaits it."""
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        result.update(self._execute_module(task_vars=task_vars))
+        awaiting = result.get("awaiting")
+        if awaiting and not result.get("failed"):
+            result.update(self._prove(awaiting, task_vars))
+        return result
+
+    def _prove(self, awaiting: Mapping[str, Any], task_vars: Any) -> dict[str, Any]:
+        """Confirm over new connections until one does it or the host's patience is over; return what that adds."""
+        began = time.monotonic()
+        self._connection.close()
+        last = "there was no time to connect"
+        while (left := awaiting["seconds"] - (time.monotonic() - began)) > 0:
+            try:
+                answer = self._confirm(awaiting["transaction"], task_vars)
+            except AnsibleConnectionFailure as cause:
+                last = str(cause)
+                time.sleep(min(PAUSE, left))
+                continue
+            if not answer.get("failed"):
+                return {"awaiting": None, "confirmed": True}
+            return _unproved(f"the host does not confirm it: {answer.get('msg')}", left)
+        return _unproved(f"no new connection could be opened: {last}", 0)
+
+    def _confirm(self, transaction: str, task_vars: Any) -> dict[str, Any]:
+        used = self._connection
+        self._connection = fresh = self._fresh()
+        try:
+            return dict(
+                self._execute_module(
+                    module_args={**self._task.args, "confirm": transaction}, task_vars=task_vars
+                )
+            )
+        finally:
+            self._connection = used
+            fresh.close()
+
+    def _fresh(self) -> ConnectionBase:
+        """Make a connection as the task's own one, which shares nothing with it but its options."""
+        used = self._connection
+        fresh = connection_loader.get(
+            used.ansible_name, self._play_context, new_stdin=None, task_uuid=self._task._uuid
+        )
+        options = used.get_options()
+        for option, value in {"timeout": CONNECT_TIMEOUT, "reconnection_retries": 0}.items():
+            if option in options:
+                options[option] = value
+        if "ssh_args" in options:
+            options["ssh_args"] = f"{SSH_ALONE} {options['ssh_args'] or ''}"
+        fresh.set_options(direct=options)
+        fresh._shell = used._shell  # it holds the remote temporary folder, and no connection
+        if used.become:
+            fresh.set_become_plugin(used.become)
+        return fresh
+
+
+def _unproved(why: str, left: float) -> dict[str, Any]:
+    when = f"within {left:.0f} s" if left >= 1 else "now"
+    return {
+        "failed": True,
+        "msg": f"The change is not confirmed: {why}. The host takes it back by itself, {when}. "
+        "Where it was cut off, look at what was to be changed before you run again",
+    }

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dead-man's timer, through stand-ins for systemd's programs that keep their state in files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dead_man import TransientTimer
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.transient_unit import UnitFailed
+
+RUN = """#!/bin/sh
+printf '%s\\n' "$@" > "$STAND/asked"
+[ ! -e "$STAND/broken" ] || { echo "Failed to connect to bus" >&2; exit 1; }
+for word; do case $word in --unit=*) echo active > "$STAND/${word#--unit=}.timer";; esac; done
+"""
+CTL = """#!/bin/sh
+verb=$1
+[ ! -e "$STAND/broken" ] || { echo "Failed to connect to bus" >&2; exit 1; }
+for word; do case $verb/$word in
+  stop/*.timer|stop/*.service) [ -e "$STAND/immortal" ] || rm -f "$STAND/$word" ;;
+  show/*.timer|show/*.service) cat "$STAND/$word" 2>/dev/null || echo inactive; echo ;;
+esac; done
+"""
+
+
+@pytest.fixture
+def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, text in (("systemd-run", RUN), ("systemctl", CTL)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("STAND", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def test_it_is_armed_and_stopped(stand: Path) -> None:
+    dead_man = TransientTimer("/libexec")
+    assert not dead_man.is_armed("1-2")
+    dead_man.arm("nft_ruleset", "1-2", 60)
+    asked = (stand / "asked").read_text().splitlines()
+    assert asked[-3:] == ["/libexec/revert-change", "nft_ruleset", "1-2"]
+    assert {
+        "--unit=debvisor-revert-1-2",
+        "--on-active=60s",
+        "--timer-property=AccuracySec=100ms",
+    } <= set(asked)
+    assert dead_man.is_armed("1-2")
+    assert not dead_man.is_armed("1-3")
+    dead_man.disarm("1-2")
+    assert not dead_man.is_armed("1-2")
+    dead_man.disarm("1-2")
+
+
+@pytest.mark.parametrize(("state", "armed"), [("activating", True), ("failed", False)])
+def test_a_service_that_is_about_to_run_counts(stand: Path, state: str, armed: bool) -> None:
+    (stand / "debvisor-revert-1-2.service").write_text(state)
+    assert TransientTimer("/libexec").is_armed("1-2") is armed
+
+
+def test_one_that_does_not_stop_is_told(stand: Path) -> None:
+    dead_man = TransientTimer("/libexec")
+    dead_man.arm("nft_ruleset", "1-2", 60)
+    (stand / "immortal").write_text("")
+    with pytest.raises(UnitFailed, match="does not stop"):
+        dead_man.disarm("1-2")
+
+
+def test_systemd_that_says_no_is_told(stand: Path) -> None:
+    (stand / "broken").write_text("")
+    dead_man = TransientTimer("/libexec")
+    for ask in (lambda: dead_man.arm("x", "1-2", 60), lambda: dead_man.is_armed("1-2")):
+        with pytest.raises(UnitFailed, match="connect to bus"):
+            ask()
