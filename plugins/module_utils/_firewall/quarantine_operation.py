@@ -58,6 +58,8 @@ class Files(kept_file.Files, Protocol):
 
     def read(self, path: str) -> bytes: ...
 
+    def has_folder(self, path: str) -> bool: ...
+
     def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
 
 
@@ -88,7 +90,7 @@ class Probe(Protocol):
 class Log(Protocol):
     """The system's log."""
 
-    def warn(self, line: str) -> None: ...
+    def note(self, line: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +214,9 @@ class QuarantineHost(Operation[Wanted, Observed]):
                 path = self._places.boot
                 return {"kind": "boot", "path": path, "staged": f"{path}.next" if script else None}
             case Remember():
-                return {
-                    "kind": "file",
-                    "kept": kept_file.keep(self._ports.files, self._places.record),
-                }
+                return self._keep_file(self._places.record)
             case WriteFile(path):
-                return {"kind": "file", "kept": kept_file.keep(self._ports.files, path)}
+                return self._keep_file(path)
             case SetAutostart(guests, on):
                 return {
                     "kind": "autostart",
@@ -230,6 +229,12 @@ class QuarantineHost(Operation[Wanted, Observed]):
                 return {"kind": "guests", "was": was}
         return {"kind": "evidence"}
 
+    def _keep_file(self, path: str) -> Receipt:
+        """Look for the folder now: where it is missing, not even undo could do its work."""
+        if not self._ports.files.has_folder(path):
+            raise DebvisorError(f"there is no folder for {path}", hint="Make it and run again")
+        return {"kind": "file", "kept": kept_file.keep(self._ports.files, path)}
+
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
         match action.payload:
             case KeepEvidence(guests):
@@ -239,7 +244,7 @@ class QuarantineHost(Operation[Wanted, Observed]):
                 self._write(self._places.record, content, mode=0o600)
             case Switch(script, _back, line):
                 self._ports.nft.load([script])
-                self._ports.log.warn(line)
+                self._ports.log.note(line)
             case SetBoot(script) if script:
                 self._write(receipt["staged"], script.encode(), mode=0o600)
             case WriteFile(path, content) if content is not None:
@@ -320,7 +325,7 @@ class QuarantineHost(Operation[Wanted, Observed]):
         match receipt["kind"]:
             case "rules":
                 self._ports.nft.load([receipt["back"]])
-                self._ports.log.warn(
+                self._ports.log.note(
                     f"QUARANTINE of {receipt['host']}: the last change is taken back"
                 )
             case "boot" if receipt["staged"]:

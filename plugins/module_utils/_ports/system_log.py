@@ -11,7 +11,7 @@ import syslog
 class SystemLog:
     """syslog(3), which on our nodes is the journal."""
 
-    def warn(self, line: str) -> None:
+    def note(self, line: str) -> None:
         """Write a line as the program ``debvisor``; it never fails."""
         syslog.openlog("debvisor", 0, syslog.LOG_AUTH)
         syslog.syslog(syslog.LOG_WARNING, line)
