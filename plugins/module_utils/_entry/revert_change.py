@@ -17,6 +17,7 @@ from .._core.operation import Records, revert
 from .._core.plan import Operation
 from .._core.waiting import SystemClock
 from .._firewall.quarantine_operation import Ports, QuarantineHost
+from .._firewall.ruleset_operation import NftRuleset
 from .._ports import ssh_session
 from .._ports.evidence import EvidenceRecorder
 from .._ports.files import Files
@@ -27,6 +28,10 @@ from .._ports.tcp_probe import TcpProbe
 from .console import complain, tell
 
 
+def _nft_ruleset() -> NftRuleset:
+    return NftRuleset(Nft(), Files(), ssh_session.client, str(settings.firewall_dir()))
+
+
 def _quarantine_host() -> QuarantineHost:
     ports = Ports(
         Nft(), Files(), LibvirtHost(), EvidenceRecorder(), TcpProbe(), SystemLog(), ssh_session.client, SystemClock()
@@ -34,7 +39,10 @@ def _quarantine_host() -> QuarantineHost:
     return QuarantineHost(ports, str(settings.firewall_dir()))
 
 
-OPERATIONS: Mapping[str, Callable[[], Operation[Any, Any]]] = {"quarantine_host": _quarantine_host}
+OPERATIONS: Mapping[str, Callable[[], Operation[Any, Any]]] = {
+    "nft_ruleset": _nft_ruleset,
+    "quarantine_host": _quarantine_host,
+}
 """Every operation that asks for confirmation, with its real ports."""
 
 

@@ -19,8 +19,12 @@ class TransientTimer:
     def arm(self, operation: str, transaction: str, seconds: float) -> None:
         """Start the timer. Its service is tried again until it has succeeded: nobody else can help a host then.
 
-        :raises UnitFailed: where systemd does not start it.
+        The program runs once before, when there is nothing to take back yet: one that is missing, or too old to know
+        the operation, is found out while it does no harm.
+
+        :raises UnitFailed: where the program does not run, or systemd does not start the timer.
         """
+        call([self._program, operation, transaction])
         call(
             [
                 "systemd-run",

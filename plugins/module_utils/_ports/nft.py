@@ -55,6 +55,13 @@ class Nft:
             [NFT, "--terse", "--stateless", "list", "ruleset"], timeout=LOOK_TIMEOUT
         ).decode()
 
+    def listing(self, family: str, name: str) -> str | None:
+        """Return a table as text, whole but without counts, or None where there is none."""
+        if (family, name) not in self.tables():
+            return None
+        words = [NFT, "--stateless", "list", "table", family, name]
+        return self._run(words, timeout=LOOK_TIMEOUT).decode()
+
     def load(self, script: Iterable[str]) -> None:
         """Make a script's commands take effect, all of them or none.
 
@@ -69,6 +76,14 @@ class Nft:
         """
         self._load([UNSHARE, "--net", NFT, "--file", "-"], script)
 
+    def rehearsed(self, script: Iterable[str], family: str, name: str) -> str:
+        """Rehearse a script that makes a table, and return that as :meth:`listing` would after :meth:`load`.
+
+        :raises NftFailed: as :meth:`load`.
+        """
+        both = f'{NFT} --file - && exec {NFT} --stateless list table "$0" "$1"'
+        return self._load([UNSHARE, "--net", "/bin/sh", "-c", both, family, name], script).decode()
+
     def _listed(self, *what: str) -> list[dict[str, Any]]:
         answer = self._run([NFT, "--json", "--terse", "list", *what], timeout=LOOK_TIMEOUT)
         try:
@@ -77,12 +92,12 @@ class Nft:
             raise NftFailed("nft answered what is no list of rules", why=str(cause)) from cause
         return found
 
-    def _load(self, words: Sequence[str], script: Iterable[str]) -> None:
+    def _load(self, words: Sequence[str], script: Iterable[str]) -> bytes:
         with tempfile.TemporaryFile() as given:  # streamed through a file: a list may be large
             for piece in script:
                 given.write(piece.encode())
             given.seek(0)
-            self._run(words, timeout=LOAD_TIMEOUT, given=given)
+            return self._run(words, timeout=LOAD_TIMEOUT, given=given)
 
     def _run(self, words: Sequence[str], *, timeout: float, given: Any = None) -> bytes:
         try:

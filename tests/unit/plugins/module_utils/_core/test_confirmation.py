@@ -379,6 +379,7 @@ def test_revert_change_takes_back_what_was_not_confirmed(
 
 
 def test_every_operation_that_revert_change_knows_has_its_own_name() -> None:
+    assert revert_change.OPERATIONS
     for name, make in revert_change.OPERATIONS.items():
         assert make().name == name
 

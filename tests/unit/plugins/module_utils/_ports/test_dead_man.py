@@ -32,17 +32,19 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in (("systemd-run", RUN), ("systemctl", CTL)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
+    (tmp_path / "revert-change").write_text('#!/bin/sh\n[ "$1 $2" = "nft_ruleset 1-2" ]\n')
+    (tmp_path / "revert-change").chmod(0o755)
     monkeypatch.setenv("STAND", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return tmp_path
 
 
 def test_it_is_armed_and_stopped(stand: Path) -> None:
-    dead_man = TransientTimer("/libexec")
+    dead_man = TransientTimer(str(stand))
     assert not dead_man.is_armed("1-2")
     dead_man.arm("nft_ruleset", "1-2", 60)
     asked = (stand / "asked").read_text().splitlines()
-    assert asked[-3:] == ["/libexec/revert-change", "nft_ruleset", "1-2"]
+    assert asked[-3:] == [f"{stand}/revert-change", "nft_ruleset", "1-2"]
     assert {
         "--unit=debvisor-revert-1-2",
         "--on-active=60s",
@@ -62,7 +64,7 @@ def test_a_service_that_is_about_to_run_counts(stand: Path, state: str, armed: b
 
 
 def test_one_that_does_not_stop_is_told(stand: Path) -> None:
-    dead_man = TransientTimer("/libexec")
+    dead_man = TransientTimer(str(stand))
     dead_man.arm("nft_ruleset", "1-2", 60)
     (stand / "immortal").write_text("")
     with pytest.raises(UnitFailed, match="does not stop"):
@@ -71,7 +73,15 @@ def test_one_that_does_not_stop_is_told(stand: Path) -> None:
 
 def test_systemd_that_says_no_is_told(stand: Path) -> None:
     (stand / "broken").write_text("")
-    dead_man = TransientTimer("/libexec")
-    for ask in (lambda: dead_man.arm("x", "1-2", 60), lambda: dead_man.is_armed("1-2")):
+    dead_man = TransientTimer(str(stand))
+    for ask in (lambda: dead_man.arm("nft_ruleset", "1-2", 60), lambda: dead_man.is_armed("1-2")):
         with pytest.raises(UnitFailed, match="connect to bus"):
             ask()
+
+
+@pytest.mark.parametrize("operation", ["nft_ruleset", "unknown"])
+def test_a_program_that_cannot_take_back_is_found_out_before(stand: Path, operation: str) -> None:
+    dead_man = TransientTimer(str(stand / "none" if operation == "nft_ruleset" else stand))
+    with pytest.raises(UnitFailed, match="revert-change"):
+        dead_man.arm(operation, "1-2", 60)
+    assert not (stand / "asked").exists()

@@ -1,0 +1,220 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operation behind ``nft_ruleset``: the baseline's table in the kernel, and the file that brings it back at boot.
+
+What is wanted is rendered, loaded into a network namespace of its own, and listed there. The kernel's table is compared
+with that listing, so that a rule which somebody changed by hand is seen; and rules that the kernel refuses do no harm.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from .._core.confirmation import check_limit
+from .._core.errors import InvalidInput, Problem, Refused, VerificationFailed
+from .._core.plan import Action, Difference, Operation, Plan, Receipt
+from . import ruleset
+from .ruleset import FAMILY, TABLE, Opening
+
+NAME = f"{FAMILY} {TABLE}"
+BOOT_FILE = "baseline.nft"
+HEADER = "# Written by debvisor.hci.nft_ruleset."
+
+
+class Nft(Protocol):
+    """The packet filter."""
+
+    def listing(self, family: str, name: str) -> str | None: ...
+
+    def load(self, script: Iterable[str]) -> None: ...
+
+    def rehearsed(self, script: Iterable[str], family: str, name: str) -> str: ...
+
+
+class Files(Protocol):
+    """The files of the machine."""
+
+    def facts(self, path: str) -> Any: ...
+
+    def read(self, path: str) -> bytes: ...
+
+    def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
+
+    def bring_back(self, aside: str, path: str, *, mode: int, uid: int, gid: int) -> None: ...
+
+    def remove(self, path: str) -> None: ...
+
+
+Client = Callable[[], tuple[str, int] | None]
+"""Tells the address that the present SSH session comes from, and the port of ours that it came to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options, checked. No script means no table."""
+
+    openings: tuple[Opening, ...]
+    script: tuple[str, ...] | None
+    confirm_within: float
+    allow_lockout: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The table as the kernel has it and as it would have it, and what the boot file holds; None is absence."""
+
+    table: str | None
+    rehearsed: str | None
+    boot: str | None
+    client: tuple[str, int] | None
+
+
+class NftRuleset(Operation[Wanted, Observed]):
+    """Load the baseline, or take it away."""
+
+    name = "nft_ruleset"
+
+    def __init__(self, nft: Nft, files: Files, client: Client, folder: str) -> None:
+        self._nft = nft
+        self._files = files
+        self._client = client
+        self._path = posixpath.join(folder, BOOT_FILE)
+
+    def parse(self, params: Mapping[str, Any]) -> Wanted:
+        problems: list[Problem] = []
+        present = params["state"] == "present"
+        openings = ruleset.parse(params, problems) if present else ()
+        check_limit(params, problems)
+        if problems:
+            raise InvalidInput(problems)
+        return Wanted(
+            openings,
+            ruleset.script(openings) if present else None,
+            params["confirm_within"],
+            params["allow_lockout"],
+        )
+
+    def scope(self, wanted: Wanted) -> str:
+        return f"{self.name}:{NAME}"
+
+    def observe(self, wanted: Wanted) -> Observed:
+        rehearsed = None
+        if wanted.script is not None:
+            rehearsed = self._nft.rehearsed(_lines(wanted.script), FAMILY, TABLE)
+        return Observed(
+            self._nft.listing(FAMILY, TABLE), rehearsed, self._boot_file(), self._client()
+        )
+
+    def _boot_file(self) -> str | None:
+        if self._files.facts(self._path) is None:
+            return None
+        return self._files.read(self._path).decode(errors="replace")
+
+    def plan(self, observed: Observed, wanted: Wanted) -> Plan:
+        if observed.table is not None and not ruleset.is_ours(observed.table):
+            raise Refused(
+                f"the table {NAME} belongs to somebody else",
+                why=f"it has no comment that begins with {ruleset.MARK}",
+                hint=f"Find out which program made it (nft list table {NAME}), and rename or delete it",
+            )
+        actions, differences = [], []
+        if observed.table != observed.rehearsed:
+            _refuse_lockout(observed, wanted)
+            verb = "load" if wanted.script else "remove"
+            actions.append(Action(verb, NAME, payload=observed.table))
+            differences.append(
+                Difference(f"table {NAME}", observed.table or "", observed.rehearsed or "")
+            )
+        if observed.boot != _boot_content(wanted):
+            verb = "write" if wanted.script else "remove"
+            actions.append(Action(verb, self._path, "hold from the next boot on"))
+        return Plan(
+            before={"table": observed.table, "boot_file": observed.boot is not None},
+            after={"table": observed.rehearsed, "boot_file": wanted.script is not None},
+            actions=tuple(actions),
+            differences=differences,
+            confirm_within=wanted.confirm_within if differences else 0,
+        )
+
+    def prepare(self, action: Action, wanted: Wanted) -> Receipt:
+        if action.target == self._path:
+            return {"file": self._path, "keep": wanted.script is not None}
+        before = action.payload
+        if before is not None:  # what cannot be undone is not begun
+            self._nft.rehearsed(_lines(ruleset.restore(before)), FAMILY, TABLE)
+        return {"table": before}
+
+    def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
+        if "table" in receipt:
+            self._nft.load(_lines(wanted.script or ruleset.remove()))
+        elif wanted.script is not None:
+            content = (_boot_content(wanted) or "").encode()
+            self._files.write(_staged(self._path), content, mode=0o600, uid=-1, gid=-1)
+
+    def undo(self, receipt: Receipt) -> str | None:
+        if "table" in receipt:
+            self._nft.load(_lines(ruleset.restore(receipt["table"])))
+        else:
+            self._files.remove(_staged(receipt["file"]))
+        return None
+
+    def commit(self, receipt: Receipt) -> None:
+        """Let the next boot bring the new rules, and no boot before: one would else make them final by itself."""
+        if "table" in receipt:
+            return
+        path = receipt["file"]
+        if receipt["keep"]:
+            self._files.bring_back(_staged(path), path, mode=0o600, uid=-1, gid=-1)
+        else:
+            self._files.remove(path)
+
+    def verify(self, plan: Plan, wanted: Wanted) -> Mapping[str, Any]:
+        if self._nft.listing(FAMILY, TABLE) != plan.after["table"]:
+            raise VerificationFailed(
+                f"the table {NAME} is not what was loaded",
+                hint="Another program changes it; find and stop it, then run again",
+            )
+        return {}
+
+
+def _lines(script: Iterable[str]) -> Iterable[str]:
+    return (f"{line}\n" for line in script)
+
+
+def _boot_content(wanted: Wanted) -> str | None:
+    if wanted.script is None:
+        return None
+    return "".join(_lines((HEADER, *wanted.script)))
+
+
+def _staged(path: str) -> str:
+    """Where the file lies until the change is final."""
+    return f"{path}.unconfirmed"
+
+
+def _refuse_lockout(observed: Observed, wanted: Wanted) -> None:
+    """Refuse rules that would not let in whoever loads them. Outside of an SSH session there is nobody to judge by."""
+    if wanted.script is None or wanted.allow_lockout or observed.client is None:
+        return
+    client, port = observed.client
+    if not _is_address(client) or any(each.admits(client, port) for each in wanted.openings):
+        return
+    raise Refused(
+        "the rules would lock Ansible out",
+        why=f"no opening lets {client} come to TCP port {port}, as this session does",
+        hint="Open the port to it. With allow_lockout the rules are tried all the same,"
+        " and taken back unless a new connection can be opened",
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
