@@ -121,8 +121,8 @@ confirmed:
   returned: when the rules changed
   type: bool
 awaiting:
-  description: What is to be confirmed; null once it is.
-  returned: when the rules changed
+  description: The change that is yet to be confirmed.
+  returned: when the rules changed and were not confirmed
   type: dict
   contains:
     transaction:

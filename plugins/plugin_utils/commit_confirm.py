@@ -11,10 +11,9 @@ is opened afterwards. Where that fails, nothing need be done from here: the host
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 from ansible.plugins.loader import connection_loader
@@ -35,27 +34,36 @@ class CommitConfirm(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         result.update(self._execute_module(task_vars=task_vars))
-        awaiting = result.get("awaiting")
-        if awaiting and not result.get("failed"):
-            result.update(self._prove(awaiting, task_vars))
+        if "awaiting" in result and not result.get("failed"):
+            self._prove(result, task_vars)
         return result
 
-    def _prove(self, awaiting: Mapping[str, Any], task_vars: Any) -> dict[str, Any]:
-        """Confirm over new connections until one does it or the host's patience is over; return what that adds."""
-        began = time.monotonic()
+    def _prove(self, result: dict[str, Any], task_vars: Any) -> None:
+        """Confirm over new connections, until one does it or the time is over, and add that to the result."""
+        transaction, seconds = (result["awaiting"][key] for key in ("transaction", "seconds"))
+        ends = time.monotonic() + seconds
         self._connection.close()
-        last = "there was no time to connect"
-        while (left := awaiting["seconds"] - (time.monotonic() - began)) > 0:
+        last = ""
+        while (left := ends - time.monotonic()) > 0:
             try:
-                answer = self._confirm(awaiting["transaction"], task_vars)
-            except AnsibleConnectionFailure as cause:
+                answer = self._confirm(transaction, task_vars)
+            except AnsibleError as cause:
                 last = str(cause)
                 time.sleep(min(PAUSE, left))
                 continue
+            result.setdefault("warnings", []).extend(answer.get("warnings") or [])
             if not answer.get("failed"):
-                return {"awaiting": None, "confirmed": True}
-            return _unproved(f"the host does not confirm it: {answer.get('msg')}", left)
-        return _unproved(f"no new connection could be opened: {last}", 0)
+                del result["awaiting"]
+                result["confirmed"] = True
+                return
+            why = f"The host does not confirm the change, and takes it back by itself: {answer.get('msg')}"
+            break
+        else:
+            why = (
+                f"No new connection to the host could be opened within {seconds:.0f} s after the change,"
+                f" so the host takes it back by itself, about now. The last attempt said: {last}"
+            )
+        result.update(failed=True, confirmed=False, msg=why)
 
     def _confirm(self, transaction: str, task_vars: Any) -> dict[str, Any]:
         used = self._connection
@@ -87,12 +95,3 @@ class CommitConfirm(ActionBase):
         if used.become:
             fresh.set_become_plugin(used.become)
         return fresh
-
-
-def _unproved(why: str, left: float) -> dict[str, Any]:
-    when = f"within {left:.0f} s" if left >= 1 else "now"
-    return {
-        "failed": True,
-        "msg": f"The change is not confirmed: {why}. The host takes it back by itself, {when}. "
-        "Where it was cut off, look at what was to be changed before you run again",
-    }

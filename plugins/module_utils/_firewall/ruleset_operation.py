@@ -123,6 +123,9 @@ class NftRuleset(Operation[Wanted, Observed]):
                 hint=f"Find out which program made it (nft list table {NAME}), and rename or delete it",
             )
         actions, differences = [], []
+        if observed.boot != _boot_content(wanted):
+            verb = "write" if wanted.script else "remove"
+            actions.append(Action(verb, self._path, "hold from the next boot on"))
         if observed.table != observed.rehearsed:
             _refuse_lockout(observed, wanted)
             verb = "load" if wanted.script else "remove"
@@ -130,9 +133,6 @@ class NftRuleset(Operation[Wanted, Observed]):
             differences.append(
                 Difference(f"table {NAME}", observed.table or "", observed.rehearsed or "")
             )
-        if observed.boot != _boot_content(wanted):
-            verb = "write" if wanted.script else "remove"
-            actions.append(Action(verb, self._path, "hold from the next boot on"))
         return Plan(
             before={"table": observed.table, "boot_file": observed.boot is not None},
             after={"table": observed.rehearsed, "boot_file": wanted.script is not None},

@@ -156,7 +156,8 @@ class Files:
         """Remove the file, where it is there."""
         with _told(path, "removed"):
             Path(path).unlink(missing_ok=True)
-            sync_folder(Path(path).parent)
+            with contextlib.suppress(FileNotFoundError):  # nor is there a folder
+                sync_folder(Path(path).parent)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,260 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""nft_ruleset: what is loaded, kept for boot, refused and taken back, against a stateful packet filter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
+    InvalidInput,
+    Refused,
+    VerificationFailed,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+    Outcome,
+    Records,
+    confirm,
+    execute,
+    revert,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.ruleset_operation import (
+    NftRuleset,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import NftFailed
+
+from tests.fakes.dead_man import FakeDeadMan
+from tests.fakes.nft import FakeTables
+
+TABLE = "inet debvisor_filter"
+LIBVIRT = 'table ip libvirt_network {\n\tcomment "libvirt"\n}\n'
+ANYTHING = {key: ["any"] for key in ("sources", "destinations", "interfaces")}
+PARAMS: dict[str, Any] = {
+    "state": "present",
+    "services": [
+        {"name": "ssh", "ports": ["22/tcp"], "protocols": []},
+        {"name": "dns", "ports": ["53/udp"], "protocols": []},
+    ],
+    "openings": [{"service": "ssh", **ANYTHING}],
+    "allow_lockout": False,
+    "confirm_within": 60,
+}
+MORE = {"openings": [*PARAMS["openings"], {"service": "dns", **ANYTHING}]}
+NOBODY = {"openings": []}
+ABSENT = {"state": "absent"}
+
+
+class World:
+    def __init__(self, base: Path) -> None:
+        self.nft = FakeTables()
+        self.nft.tables["ip libvirt_network"] = LIBVIRT
+        self.folder = base / "firewall"
+        self.folder.mkdir()
+        self.boot_file = self.folder / "baseline.nft"
+        self.dead_man = FakeDeadMan(base / "armed")
+        self.client: tuple[str, int] | None = ("192.0.2.1", 22)
+        self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
+
+    def operation(self) -> NftRuleset:
+        return NftRuleset(self.nft, Files(), lambda: self.client, str(self.folder))
+
+    def run(self, *, check: bool = False, **options: Any) -> Outcome:
+        return execute(
+            self.operation(),
+            {**PARAMS, **options},
+            self.records,
+            dead_man=self.dead_man,
+            check=check,
+        )
+
+    def confirm(self, outcome: Outcome) -> Outcome:
+        return confirm(self.operation(), outcome.transaction, self.records, self.dead_man)
+
+    def revert(self, outcome: Outcome) -> Outcome:
+        return revert(self.operation(), outcome.transaction, self.records)
+
+    def settled(self, **options: Any) -> None:
+        assert self.confirm(self.run(**options)).failure is None
+
+    @property
+    def table(self) -> str | None:
+        return self.nft.tables.get(TABLE)
+
+    @property
+    def at_boot(self) -> str | None:
+        """What the unit would load."""
+        if not self.boot_file.exists():
+            return None
+        started = FakeTables()
+        started.load(self.boot_file.read_text().splitlines(keepends=True))
+        return started.tables[TABLE]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_the_rules_are_in_force_at_once_and_final_when_confirmed(world: World) -> None:
+    outcome = world.run()
+    assert (outcome.failure, outcome.changed, outcome.plan.before["table"]) == (None, True, None)
+    assert '"ssh"' in (world.table or "")
+    assert world.at_boot is None, "a reboot would come up with the new rules"
+    assert world.confirm(outcome).failure is None
+    assert world.at_boot == world.table
+    assert world.boot_file.stat().st_mode & 0o777 == 0o600
+    assert world.nft.tables["ip libvirt_network"] == LIBVIRT
+
+
+def test_a_second_run_changes_nothing(world: World) -> None:
+    world.settled()
+    again = world.run()
+    assert (again.failure, again.changed, again.awaiting) == (None, False, None)
+    assert world.nft.loads == 1
+
+
+def test_check_mode_tells_the_difference_and_loads_nothing(world: World) -> None:
+    world.settled()
+    before = sorted(world.folder.iterdir())
+    outcome = world.run(check=True, **MORE)
+    [difference] = outcome.plan.differences
+    added = set(difference.after.splitlines()) - set(difference.before.splitlines())
+    assert added == {'\t\tudp dport { 53 } counter accept comment "dns"'}
+    assert (world.nft.loads, sorted(world.folder.iterdir())) == (1, before)
+
+
+def test_unconfirmed_the_rules_from_before_are_back(world: World) -> None:
+    world.settled()
+    before = dict(world.nft.tables)
+    outcome = world.run(**MORE)
+    assert world.nft.tables != before
+    assert world.revert(outcome).failure is None
+    assert world.nft.tables == before
+    assert world.at_boot == world.table
+    assert sorted(path.name for path in world.folder.iterdir()) == ["baseline.nft"]
+
+
+def test_unconfirmed_where_there_was_none_the_table_is_gone(world: World) -> None:
+    assert world.revert(world.run()).failure is None
+    assert (world.table, world.at_boot) == (None, None)
+
+
+def test_it_is_removed_and_the_boot_file_once_that_is_confirmed(world: World) -> None:
+    world.settled()
+    outcome = world.run(**ABSENT)
+    assert (outcome.failure, world.table) == (None, None)
+    assert world.at_boot is not None
+    world.confirm(outcome)
+    assert world.at_boot is None
+    assert world.run(**ABSENT).changed is False
+    assert world.nft.tables["ip libvirt_network"] == LIBVIRT
+
+
+def test_a_rule_that_was_changed_by_hand_is_mended(world: World) -> None:
+    world.settled()
+    good = world.nft.tables[TABLE]
+    world.nft.tables[TABLE] = good.replace("policy drop", "policy accept")
+    outcome = world.run()
+    assert outcome.changed
+    assert world.nft.tables[TABLE] == good
+
+
+def test_a_boot_file_that_is_gone_is_written_without_a_proof(world: World) -> None:
+    world.settled()
+    world.boot_file.unlink()
+    outcome = world.run()
+    assert (outcome.failure, outcome.changed, outcome.awaiting) == (None, True, None)
+    assert world.at_boot == world.table
+    assert world.nft.loads == 1
+
+
+@pytest.mark.parametrize("options", [{}, ABSENT])
+def test_a_table_of_somebody_else_is_refused(world: World, options: dict[str, Any]) -> None:
+    world.nft.tables[TABLE] = f"table {TABLE} {{\n\tchain input {{\n\t}}\n}}\n"
+    outcome = world.run(**options)
+    assert isinstance(outcome.failure, Refused)
+    assert "belongs to somebody else" in str(outcome.failure)
+    assert (world.nft.loads, world.dead_man.armed) == (0, [])
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_rules_that_lock_us_out_are_refused(world: World, check: bool) -> None:
+    outcome = world.run(check=check, **NOBODY)
+    assert isinstance(outcome.failure, Refused)
+    assert "192.0.2.1 come to TCP port 22" in str(outcome.failure)
+    assert world.nft.loads == 0
+
+
+@pytest.mark.parametrize("client", [None, ("UNKNOWN", 65535)])
+def test_without_a_session_nobody_can_be_locked_out(world: World, client: Any) -> None:
+    world.client = client
+    assert world.run(**NOBODY).failure is None
+
+
+def test_a_lockout_may_be_tried_and_awaits_its_confirmation(world: World) -> None:
+    outcome = world.run(allow_lockout=True, **NOBODY)
+    assert (outcome.failure, world.dead_man.armed) == (None, [outcome.transaction])
+
+
+def test_rules_that_are_in_force_are_not_judged_again(world: World) -> None:
+    world.settled(allow_lockout=True, **NOBODY)
+    assert world.run(**NOBODY).failure is None
+
+
+def test_a_kernel_that_refuses_the_rules_is_told_before_anything_is_done(world: World) -> None:
+    world.nft.refused = "limit rate"
+    for check in (True, False):
+        outcome = world.run(check=check)
+        assert isinstance(outcome.failure, NftFailed)
+        assert (world.table, world.dead_man.armed) == (None, [])
+
+
+def test_what_cannot_be_brought_back_is_not_replaced(world: World) -> None:
+    world.settled()
+    odd = world.nft.tables[TABLE].replace("counter drop", "frobnicate")
+    world.nft.tables[TABLE] = odd
+    world.nft.refused = "frobnicate"
+    outcome = world.run()
+    assert isinstance(outcome.failure, NftFailed)
+    assert world.table == odd
+
+
+def test_rules_that_somebody_changes_meanwhile_are_taken_back(world: World) -> None:
+    load = world.nft.load
+
+    def load_and_meddle(script: Any) -> None:
+        load(script)
+        if TABLE in world.nft.tables:
+            world.nft.tables[TABLE] += "# meddled with\n"
+
+    world.nft.load = load_and_meddle  # type: ignore[method-assign]
+    outcome = world.run()
+    assert isinstance(outcome.failure, VerificationFailed)
+    assert (world.table, world.dead_man.armed, outcome.rolled_back) == (None, [], True)
+
+
+def test_a_disk_that_takes_no_boot_file_leaves_the_old_rules(world: World) -> None:
+    world.folder.rmdir()
+    outcome = world.run()
+    assert "baseline.nft" in str(outcome.failure)
+    assert (world.table, outcome.rolled_back) == (None, True)
+
+
+def test_every_problem_is_told_at_once(world: World) -> None:
+    outcome = world.run(
+        services=[{"name": "ssh", "ports": ["99999/tcp"], "protocols": []}],
+        openings=[{"service": "web", **ANYTHING}],
+        confirm_within=0,
+    )
+    assert isinstance(outcome.failure, InvalidInput)
+    assert [problem.where for problem in outcome.failure.problems] == [
+        "services[0].ports[0]",
+        "openings[0].service",
+        "confirm_within",
+    ]
