@@ -10,17 +10,15 @@ and every other flow ends, old or new.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+
+from .ruleset import MARK
 
 TABLE = "debvisor_quarantine"
 FAMILIES = ("inet", "arp", "bridge")
 """Each family may hold one table of that name."""
-OURS = "debvisor.hci quarantine"
-"""The comment of each table begins with it; a table of that name without it is somebody else's."""
-
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -46,26 +44,17 @@ def script(flows: Sequence[Flow], shared: Sequence[Address]) -> str:
     :param flows: what stays.
     :param shared: addresses that others may take over, so that the host must not claim them any more.
     """
-    body = list(_tables(flows, shared))
-    digest = hashlib.sha256("\n".join(body).encode()).hexdigest()[:16]
-    return "\n".join([*_removal(), *(line.replace("@digest", digest) for line in body), ""])
+    return "\n".join([*_removal(), *_tables(flows, shared), ""])
 
 
-def removal() -> str:
-    """Return the transaction that removes our tables, those that are there."""
-    return "\n".join([*_removal(), ""])
+def restoring(tables: Mapping[str, str]) -> str:
+    """Return the transaction that brings our tables back as nft(8) listed them, and removes the others of them."""
+    return "\n".join([*_removal(), "".join(tables.values())])
 
 
-def mark(text: str) -> str:
-    """Return the comment that tables made by this script have."""
-    return next(
-        line.split('"')[1] for line in text.splitlines() if line.strip().startswith("comment ")
-    )
-
-
-def families(text: str) -> frozenset[str]:
+def families(text: str) -> list[str]:
     """Return the families that a script leaves a table in."""
-    return frozenset(line.split()[1] for line in text.splitlines() if line.endswith(f"{TABLE} {{"))
+    return [line.split()[1] for line in text.splitlines() if line.endswith(f"{TABLE} {{")]
 
 
 def _removal() -> Iterator[str]:
@@ -92,7 +81,7 @@ def _tables(flows: Sequence[Flow], shared: Sequence[Address]) -> Iterator[str]:
 
 def _table(family: str, content: Iterable[str]) -> Iterator[str]:
     yield f"table {family} {TABLE} {{"
-    yield f'\tcomment "{OURS} @digest"'
+    yield f'\tcomment "{MARK} quarantine"'
     yield from content
     yield "}"
 

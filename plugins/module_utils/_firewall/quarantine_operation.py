@@ -30,10 +30,12 @@ from .quarantine_plan import (
     WriteFile,
     cutting_off,
     letting_back,
+    rules,
     shown,
     strangers,
 )
 from .quarantine_record import PAUSED, RUNNING, SHUT_OFF, Guest, Record, Stopped, decode
+from .ruleset import MARK, is_ours
 
 SHUTDOWN_TIMEOUT = 60.0
 """Seconds for all guests to shut down. One that does not is paused: it may be in the hands of others."""
@@ -46,9 +48,9 @@ SETTLE_TIMEOUT = 10.0
 class Nft(Protocol):
     """The packet filter of the machine."""
 
-    def table(self, family: str, name: str) -> list[dict[str, Any]] | None: ...
+    def listing(self, family: str, name: str) -> str | None: ...
 
-    def rehearse(self, script: Iterable[str]) -> None: ...
+    def rehearsed(self, script: Iterable[str], family: str, name: str) -> str: ...
 
     def load(self, script: Iterable[str]) -> None: ...
 
@@ -133,7 +135,8 @@ class QuarantineHost(Operation[Wanted, Observed]):
         record = self._content(self._places.record)
         client = self._ports.client()
         return Observed(
-            marks=self._marks(),
+            tables=self._tables(),
+            rehearsed=self._rehearsed(client, wanted),
             record=None if record is None else decode(record, self._places.record),
             boot=self._text(self._places.boot),
             metric=self._text(wanted.metrics_file),
@@ -153,26 +156,34 @@ class QuarantineHost(Operation[Wanted, Observed]):
         content = self._content(path)
         return None if content is None else content.decode(errors="replace")
 
-    def _marks(self) -> dict[str, str]:
-        """Return the comment of each table of ours.
+    def _tables(self) -> dict[str, str]:
+        """Return our tables, by family.
 
         :raises Conflict: where one has our name and somebody else made it.
         """
         found = {}
         for family in quarantine.FAMILIES:
-            items = self._ports.nft.table(family, quarantine.TABLE)
-            if items is None:
+            listing = self._ports.nft.listing(family, quarantine.TABLE)
+            if listing is None:
                 continue
-            [table] = [item["table"] for item in items if "table" in item]
-            comment = table.get("comment", "")
-            if not comment.startswith(quarantine.OURS):
+            if not is_ours(listing):
                 raise Conflict(
                     f"the table {family} {quarantine.TABLE} is not ours",
-                    why=f"its comment does not begin with {quarantine.OURS!r}",
+                    why=f"it has no comment that begins with {MARK}",
                     hint="Find out who made it, and rename or delete it",
                 )
-            found[family] = comment
+            found[family] = listing
         return found
+
+    def _rehearsed(self, client: tuple[str, int] | None, wanted: Wanted) -> dict[str, str]:
+        """Return the tables that are wanted, as this kernel would have them."""
+        if not wanted.quarantined:
+            return {}
+        script = rules(client, wanted)
+        return {
+            family: self._ports.nft.rehearsed([script], family, quarantine.TABLE)
+            for family in quarantine.families(script)
+        }
 
     def _guests(self, wanted: Wanted) -> tuple[Sequence[Guest], str]:
         """Return the guests, or why they cannot be told: unknown means stop, unless they are to be left alone."""
@@ -207,8 +218,7 @@ class QuarantineHost(Operation[Wanted, Observed]):
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
         match action.payload:
-            case Switch(script, back):
-                self._ports.nft.rehearse([script])
+            case Switch(_script, back):
                 return {"kind": "rules", "host": wanted.host, "back": back}
             case SetBoot(script):
                 path = self._places.boot
@@ -355,16 +365,15 @@ class QuarantineHost(Operation[Wanted, Observed]):
 
     def verify(self, plan: Plan, wanted: Wanted) -> Mapping[str, Any]:
         """Read back. Where the host is cut off, no stranger may answer."""
-        marks = self._marks()
-        if bool(marks) != wanted.quarantined:
+        client = self._ports.client()
+        if self._tables() != self._rehearsed(client, wanted):
             raise VerificationFailed(
-                "the tables of the quarantine are not as planned",
-                why=f"found {', '.join(sorted(marks)) or 'none'}",
-                hint="Look whether another program changes the rule set",
+                "the rules of the quarantine are not as planned",
+                hint="Another program changes them; find and stop it, then run again",
             )
         if not wanted.quarantined:
             return {}
-        if answering := self._answering(self._ports.client(), wanted):
+        if answering := self._answering(client, wanted):
             raise VerificationFailed(
                 "the host is not cut off",
                 why=f"it still reaches {', '.join(sorted(answering))}",

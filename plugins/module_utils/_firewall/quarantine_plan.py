@@ -20,9 +20,13 @@ from .quarantine_record import Guest, Record, Stopped, to_autostart, to_stop, to
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is. ``marks`` holds the comment of each table of ours; ``answering`` which strangers answer."""
+    """What is. Tables are as nft(8) lists them, by family; ``rehearsed`` are those that are wanted.
 
-    marks: Mapping[str, str]
+    ``answering`` holds the strangers that answer.
+    """
+
+    tables: Mapping[str, str]
+    rehearsed: Mapping[str, str]
     record: Record | None
     boot: str | None
     metric: str | None
@@ -117,13 +121,8 @@ class Course:
 
 
 def cutting_off(observed: Observed, wanted: Wanted, places: Places) -> Course:
-    """Plan a quarantine; nothing to do where it is as wanted.
-
-    :raises InvalidInput: where no path for its management would be left.
-    """
-    flows = _flows(observed, wanted)
-    script = quarantine.script(flows, wanted.shared)
-    in_force = dict.fromkeys(quarantine.families(script), quarantine.mark(script))
+    """Plan a quarantine; nothing to do where it is as wanted."""
+    script = rules(observed.client, wanted)
     metric = quarantine.metric(wanted.host, wanted.reason)
     stopping = to_stop(observed.guests, wanted.guests)
     starting = [guest for guest in observed.guests if guest.autostart]
@@ -149,13 +148,13 @@ def cutting_off(observed: Observed, wanted: Wanted, places: Places) -> Course:
             _action("write", wanted.metrics_file, WriteFile(wanted.metrics_file, metric))
         )
     # Last, so that it is undone first, whatever becomes of the guests. And theirs may be storage in the network.
-    if observed.marks != in_force:
+    if observed.tables != observed.rehearsed:
         line = f"QUARANTINE of {wanted.host} begins: reason={wanted.reason!r} requester={wanted.requester!r}"
-        back = observed.boot if observed.marks and observed.boot else quarantine.removal()
-        actions.append(_action("cut off", wanted.host, Switch(script, back, line)))
+        switch = Switch(script, quarantine.restoring(observed.tables), line)
+        actions.append(_action("cut off", wanted.host, switch))
 
     warnings = [observed.guests_unknown]
-    if not observed.marks and wanted.strangers and not observed.answering:
+    if not observed.tables and wanted.strangers and not observed.answering:
         warnings.append(
             "No stranger answers now, so that none of them answers afterwards will prove nothing"
         )
@@ -165,7 +164,7 @@ def cutting_off(observed: Observed, wanted: Wanted, places: Places) -> Course:
         script,
         _differences(observed, places, script, record),
         tuple(filter(None, warnings)),
-        observed.marks != in_force,
+        observed.tables != observed.rehearsed,
     )
 
 
@@ -181,9 +180,9 @@ def letting_back(observed: Observed, wanted: Wanted, places: Places) -> Course:
         ]
 
     actions = []
-    if observed.marks:
+    if observed.tables:
         line = f"QUARANTINE of {wanted.host} ends: reason was {record.reason!r}"
-        switch = Switch(quarantine.removal(), observed.boot or quarantine.removal(), line)
+        switch = Switch(quarantine.restoring({}), quarantine.restoring(observed.tables), line)
         actions.append(_action("let back", wanted.host, switch))
     if observed.boot is not None:
         actions.append(_action("load nothing at boot", places.boot, SetBoot(None)))
@@ -237,14 +236,18 @@ def _named(client: tuple[str, int] | None, wanted: Wanted) -> list[Flow]:
     return [Flow((ip_network(address),), (port,)), *wanted.flows]
 
 
-def _flows(observed: Observed, wanted: Wanted) -> list[Flow]:
-    flows = _named(observed.client, wanted)
+def rules(client: tuple[str, int] | None, wanted: Wanted) -> str:
+    """Return the script that cuts the host off.
+
+    :raises InvalidInput: where no path for its management would be left.
+    """
+    flows = _named(client, wanted)
     if all(flow.outbound for flow in flows):
         raise InvalidInput(
             [Problem("management", "is empty, and no SSH session tells who manages this host")],
             hint="Name the networks that it is managed from",
         )
-    return flows
+    return quarantine.script(flows, wanted.shared)
 
 
 def _action(verb: str, target: str, payload: object, undo: Undo = Undo.REVERSIBLE) -> Action:

@@ -11,14 +11,13 @@ from ipaddress import ip_address, ip_network
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall.quarantine import (
     FAMILIES,
-    OURS,
     Flow,
     families,
-    mark,
     metric,
-    removal,
+    restoring,
     script,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.ruleset import is_ours
 
 SSH = Flow((ip_network("192.0.2.0/24"), ip_network("2001:db8::/64")), (22,))
 COLLECTOR = Flow((ip_network("198.51.100.9"),), (514, 6514), "tcp", outbound=True)
@@ -87,17 +86,17 @@ def test_what_others_take_over_is_claimed_no_more() -> None:
         number for number, line in enumerate(leaving) if "nd-neighbor-solicit" in line
     )
     assert leaving.index("ip6 saddr { 2001:db8::53 } drop") < denial
-    assert families(text) == {"inet", "arp", "bridge"}
+    assert families(text) == ["inet", "arp", "bridge"]
 
 
 def test_arp_is_untouched_where_nothing_is_shared() -> None:
     text = script([SSH], [ip_address("2001:db8::53")])
-    assert families(text) == {"inet", "bridge"}
+    assert families(text) == ["inet", "bridge"]
     assert "table arp debvisor_quarantine {" not in text
 
 
 def test_it_replaces_our_tables_alone_and_twice_is_as_good_as_once() -> None:
-    for text in (script([SSH], []), removal()):
+    for text in (script([SSH], []), restoring({})):
         assert "flush" not in text
         head = text.splitlines()[: 2 * len(FAMILIES)]
         assert head == [
@@ -108,16 +107,18 @@ def test_it_replaces_our_tables_alone_and_twice_is_as_good_as_once() -> None:
                 f"delete table {family} debvisor_quarantine",
             )
         ]
-    assert removal().splitlines() == head
+    assert restoring({}).splitlines() == head
 
 
-def test_each_table_says_whose_and_which_it_is() -> None:
+def test_each_table_says_whose_it_is() -> None:
     text = script([SSH], [ip_address("192.0.2.53")])
-    assert mark(text).startswith(OURS)
-    assert text.count(f'\tcomment "{mark(text)}"') == len(families(text)) == 3
-    assert mark(text) == mark(script([SSH], [ip_address("192.0.2.53")]))
-    assert mark(text) != mark(script([SSH], [ip_address("192.0.2.54")]))
-    assert mark(text) != mark(script([COLLECTOR], [ip_address("192.0.2.53")]))
+    tables = text.split("\ntable ")[-3:]
+    assert [is_ours(table) for table in tables] == [True, True, True]
+
+
+def test_tables_come_back_as_they_were_listed() -> None:
+    listed = {"inet": "table inet debvisor_quarantine {\n}\n", "bridge": "table bridge x {\n}\n"}
+    assert restoring(listed) == restoring({}) + listed["inet"] + listed["bridge"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,10 @@ from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import F
 from tests.fakes.dead_man import FakeDeadMan
 from tests.fakes.dns_server import FakeClock
 from tests.fakes.hypervisor import FakeGuest, FakeHypervisor
-from tests.fakes.nft import FakeNft
+from tests.fakes.nft import FakeTables
 from tests.unit.plugins.module_utils._dns.test_tsig_key_operation import ReadOnlyFiles
 
+INET, ARP, BRIDGE = (f"{family} {quarantine.TABLE}" for family in ("inet", "arp", "bridge"))
 STRANGERS = ["192.0.2.11", "192.0.2.12", "2001:db8::11"]
 WEB = FakeGuest("u1", "web", "running", autostart=True)
 DB = FakeGuest("u2", "db", "running")
@@ -52,7 +53,10 @@ IDLE = FakeGuest("u3", "idle", "shut off", autostart=True)
 PAUSED = FakeGuest("u4", "asleep", "paused")
 BRIEF = FakeGuest("u5", "brief", "running", persistent=False)
 GUESTS = (WEB, DB, IDLE, PAUSED, BRIEF)
-OTHERS = {("inet", "filter"): ["\tchain input {", "\t}"], ("inet", "debvisor_dns"): []}
+OTHERS = {
+    "inet filter": "table inet filter {\n}\n",
+    "inet debvisor_dns": "table inet debvisor_dns {\n}\n",
+}
 
 
 class Recorder:
@@ -79,13 +83,29 @@ class Recorder:
         return hashlib.sha256(content).hexdigest()
 
 
+class Nft(FakeTables):
+    """May fail to load what it rehearsed well, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_only = False
+        self.failure: DebvisorError | None = None
+
+    def load(self, script: Iterable[str]) -> None:
+        assert not self.read_only, "a write"
+        if (failure := self.failure) is not None:
+            self.failure = None
+            raise failure
+        super().load(script)
+
+
 class World:
     def __init__(self, base: Path) -> None:
         self.folder = base / "firewall"
         self.folder.mkdir()
         self.metrics = base / "quarantine.prom"
-        self.nft = FakeNft()
-        self.nft.tables = {key: list(lines) for key, lines in OTHERS.items()}
+        self.nft = Nft()
+        self.nft.tables = dict(OTHERS)
         self.hypervisor = FakeHypervisor(*GUESTS)
         self.recorder = Recorder()
         self.recorder.look = lambda: sorted(self.nft.tables)
@@ -100,7 +120,7 @@ class World:
     # Ports that are just functions
 
     def answering(self, addresses: Collection[str], port: int) -> frozenset[str]:
-        cut = ("inet", quarantine.TABLE) in self.nft.tables
+        cut = INET in self.nft.tables
         open_ = self.leaks or not (cut or self.deaf)
         return frozenset(addresses) if open_ else frozenset()
 
@@ -154,14 +174,14 @@ class World:
     def state(self) -> dict[str, Any]:
         """Return all that release must bring back; evidence stays."""
         return {
-            "tables": {key: list(lines) for key, lines in self.nft.tables.items()},
+            "tables": dict(self.nft.tables),
             "guests": dict(self.hypervisor.held),
             "files": sorted(path.name for path in self.folder.iterdir() if path.name != "evidence"),
             "metric": self.metrics.exists(),
         }
 
     def rules(self) -> str:
-        return "\n".join(self.nft.tables["inet", quarantine.TABLE])
+        return self.nft.tables[INET]
 
 
 @pytest.fixture
@@ -186,10 +206,7 @@ def test_a_host_is_cut_off_and_let_back_exactly(world: World) -> None:
     }
     assert not any(guest.autostart for guest in world.hypervisor.guests())
     assert "ip saddr { 192.0.2.1/32 } tcp dport { 22 } accept" in world.rules()
-    assert {key for key in world.nft.tables if key[1] == quarantine.TABLE} == {
-        ("inet", quarantine.TABLE),
-        ("bridge", quarantine.TABLE),
-    }
+    assert world.nft.tables.keys() - OTHERS.keys() == {INET, BRIDGE}
     assert 'reason="beacons"} 1' in world.metrics.read_text()
     assert world.lines == ["QUARANTINE of node3 begins: reason='beacons' requester='alice'"]
 
@@ -212,7 +229,7 @@ def test_both_ways_are_idempotent(world: World) -> None:
 
 def test_evidence_is_kept_first_and_its_hash_is_audited(world: World) -> None:
     cut = world.cut_off()
-    assert ("inet", quarantine.TABLE) not in world.recorder.tables_then
+    assert INET not in world.recorder.tables_then
     told = cut.plan.after["evidence"]
     assert re.fullmatch(r"\d{8}T\d{6}Z", told["time"])
     assert told["path"] == f"{world.folder}/evidence/{told['time']}.tar.gz"
@@ -287,7 +304,7 @@ def test_other_options_change_the_rules_and_remember_the_rest(world: World) -> N
         ],
     )
     assert "udp dport { 514 }" in world.rules()
-    assert ("arp", quarantine.TABLE) in world.nft.tables
+    assert ARP in world.nft.tables
     assert world.hypervisor.held["u6"].state == "paused"
     assert second.plan.after["evidence"] == first.plan.after["evidence"]
     assert 'reason="still beacons"' in world.metrics.read_text()
@@ -296,11 +313,13 @@ def test_other_options_change_the_rules_and_remember_the_rest(world: World) -> N
     assert world.state() == before
 
 
-def test_tables_that_somebody_removed_come_back(world: World) -> None:
+def test_what_somebody_did_to_the_rules_is_put_right(world: World) -> None:
     world.cut_off()
-    del world.nft.tables["bridge", quarantine.TABLE]
+    tables = dict(world.nft.tables)
+    world.nft.tables[INET] = tables[INET].replace("iif lo accept", "accept")
+    del world.nft.tables[BRIDGE]
     assert [action.verb for action in world.cut_off().plan.actions] == ["cut off"]
-    assert ("bridge", quarantine.TABLE) in world.nft.tables
+    assert world.nft.tables == tables
 
 
 def test_a_host_without_guests_is_cut_off_just_the_same(world: World) -> None:
@@ -377,11 +396,11 @@ def _fail_files(world: World) -> None:
 
 
 def _fail_rehearsal(world: World) -> None:
-    world.nft.refused = DebvisorError("no such feature")
+    world.nft.refused = "hook prerouting"
 
 
 def _fail_load(world: World) -> None:
-    world.nft.failures = [DebvisorError("no room")]
+    world.nft.failure = DebvisorError("no room")
 
 
 def _fail_autostart(world: World) -> None:
@@ -420,7 +439,7 @@ def test_a_release_that_fails_leaves_the_host_cut_off(world: World, method: str)
     world.cut_off()
     before = world.state()
     if method == "load":
-        world.nft.failures = [DebvisorError("no room")]
+        world.nft.failure = DebvisorError("no room")
     else:
         world.hypervisor.broken[method] = DebvisorError("locked")
     failed = world.run("released")
@@ -444,7 +463,7 @@ def test_a_start_that_is_taken_back_ends_in_a_pause(world: World) -> None:
     assert failed.rolled_back
     assert world.hypervisor.held["u1"].state == "paused"
     assert any("are paused: u1, u2" in warning for warning in failed.warnings)
-    assert ("inet", quarantine.TABLE) in world.nft.tables
+    assert INET in world.nft.tables
 
 
 def test_a_host_that_still_reaches_somebody_is_not_cut_off(world: World) -> None:
@@ -478,7 +497,8 @@ def test_whom_a_path_leads_to_is_no_stranger(world: World) -> None:
 
 @pytest.mark.parametrize("family", quarantine.FAMILIES)
 def test_a_table_of_somebody_else_is_left_alone(world: World, family: str) -> None:
-    world.nft.tables[family, quarantine.TABLE] = ['\tcomment "mine"']
+    name = f"{family} {quarantine.TABLE}"
+    world.nft.tables[name] = f'table {name} {{\n\tcomment "mine"\n}}\n'
     before = world.state()
     for state in ("quarantined", "released"):
         failed = world.run(state)
