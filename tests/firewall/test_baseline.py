@@ -33,10 +33,26 @@ TABLE = "nft --stateless list table inet debvisor_filter"
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
 FOREIGN = """
 table ip libvirt_network {
-  chain guest_output { type filter hook forward priority filter; policy accept; counter; }
+  chain guest_output {
+    type filter hook forward priority filter; policy accept;
+    counter
+  }
 }
-table inet somebody { chain input { type filter hook input priority 10; tcp dport 4711 counter; } }
+table inet somebody {
+  chain input {
+    type filter hook input priority 10; policy accept;
+    tcp dport 4711 counter
+  }
+}
 """
+
+
+@pytest.fixture(scope="module")
+def traffic(lab: Cluster) -> Iterator[Traffic]:
+    """Packets between nodes; node3 also speaks from addresses that nobody knows."""
+    found = Traffic(lab)
+    with found.strangers():
+        yield found
 
 
 @pytest.fixture
@@ -210,7 +226,7 @@ def test_a_rule_that_was_added_by_hand_is_taken_out(
 def test_rules_that_would_lock_ansible_out_are_refused(
     cluster: Cluster, control: ControlNode, settled: str, tmp_path: Path
 ) -> None:
-    run = ruleset(control, tmp_path / "run.log")
+    run = ruleset(control, tmp_path / "run.log", state="present")
     assert run.status != 0
     assert "the rules would lock Ansible out" in run.output
     assert cluster.run(VICTIM, TABLE) == settled

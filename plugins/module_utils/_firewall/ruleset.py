@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import (
+    IPv4Address,
     IPv4Network,
+    IPv6Address,
     IPv6Network,
-    collapse_addresses,
     ip_address,
     ip_network,
+    summarize_address_range,
 )
-from itertools import pairwise
 from typing import Any
 
 from .._core.errors import Problem
@@ -61,9 +62,6 @@ class Ports:
     first: int
     last: int
 
-    def __str__(self) -> str:
-        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
-
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -76,13 +74,12 @@ class Service:
     def matches(self) -> Iterator[str]:
         """Yield one match a transport protocol, and one for all protocols without ports."""
         for transport in ("tcp", "udp"):
-            if ports := sorted(
-                (each for each in self.ports if each.transport == transport),
-                key=lambda each: (each.first, each.last),
-            ):
-                yield f"{transport} dport {_set(map(str, ports))}"
+            if ports := [
+                (each.first, each.last) for each in self.ports if each.transport == transport
+            ]:
+                yield f"{transport} dport {_set(_range(*each) for each in _merged(ports))}"
         if self.protocols:
-            yield f"meta l4proto {_set(map(str, sorted(self.protocols)))}"
+            yield f"meta l4proto {_set(map(str, sorted(set(self.protocols))))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +114,10 @@ class Opening:
             for direction, networks in (("saddr", self.sources), ("daddr", self.destinations)):
                 if networks is None:
                     continue
-                mine = [str(each) for each in networks if each.version == version]
+                mine = [each for each in networks if each.version == version]
                 if not mine:
                     break
-                words.append(f"{keyword} {direction} {_set(map(_short, mine))}")
+                words.append(f"{keyword} {direction} {_set(_written(mine))}")
             else:
                 yield words
 
@@ -192,12 +189,36 @@ _REST = (f"meta pkttype host {_LOG}", "counter drop")
 
 
 def _set(elements: Iterable[str]) -> str:
-    return f"{{ {', '.join(elements)} }}"
+    """Write a set as nft(8) lists it; then what is listed and loaded again is listed alike, and undo is exact."""
+    several = list(elements)
+    return several[0] if len(several) == 1 else f"{{ {', '.join(several)} }}"
 
 
-def _short(network: str) -> str:
-    """Write a network of one address as nft(8) does."""
-    return network.removesuffix("/32" if "." in network else "/128")
+def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the ranges in order; what overlaps or touches is one, as it is to the kernel."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _written(networks: Sequence[Network]) -> Iterator[str]:
+    """Yield networks of one family as nft(8) lists them: an address, a network where it is one, else a range."""
+    address = IPv4Address if networks[0].version == 4 else IPv6Address
+    spans = ((int(each.network_address), int(each.broadcast_address)) for each in networks)
+    for first, last in _merged(spans):
+        parts = list(summarize_address_range(address(first), address(last)))
+        if len(parts) > 1:
+            yield f"{address(first)}-{address(last)}"
+        else:
+            yield str(address(first)) if first == last else str(parts[0])
 
 
 def parse(params: Mapping[str, Any], problems: list[Problem]) -> tuple[Opening, ...]:
@@ -231,9 +252,11 @@ def _service(where: str, given: Mapping[str, Any], problems: list[Problem]) -> S
     ]
     if not ports and not protocols:
         problems.append(Problem(where, "has neither ports nor protocols"))
-    found = [each for each in ports if each is not None]
-    problems.extend(_overlaps(where, found))
-    return Service(name, tuple(found), tuple(each for each in protocols if each is not None))
+    return Service(
+        name,
+        tuple(each for each in ports if each is not None),
+        tuple(each for each in protocols if each is not None),
+    )
 
 
 def _ports(where: str, text: str, problems: list[Problem]) -> Ports | None:
@@ -246,13 +269,6 @@ def _ports(where: str, text: str, problems: list[Problem]) -> Ports | None:
         problems.append(Problem(where, f"{text!r} is not from 1 to 65535, the smaller port first"))
         return None
     return Ports(shape[3], first, last)
-
-
-def _overlaps(where: str, ports: Sequence[Ports]) -> Iterator[Problem]:
-    ordered = sorted(ports, key=lambda each: (each.transport, each.first))
-    for one, other in pairwise(ordered):
-        if one.transport == other.transport and other.first <= one.last:
-            yield Problem(f"{where}.ports", f"{one} and {other} overlap ({one.transport})")
 
 
 def _protocol(where: str, text: str, problems: list[Problem]) -> int | None:
@@ -287,7 +303,7 @@ def _opening(
 def _networks(
     where: str, given: Sequence[str], problems: list[Problem]
 ) -> tuple[Network, ...] | None:
-    """Return the networks without what others among them cover, as a set without overlaps needs it."""
+    """Return the networks, or None for any."""
     if given == [ANY]:
         return None
     found: list[Network] = []
@@ -296,10 +312,7 @@ def _networks(
             found.append(ip_network(text))
         except ValueError as cause:
             problems.append(Problem(f"{where}[{number}]", str(cause)))
-    return (
-        *collapse_addresses(each for each in found if isinstance(each, IPv4Network)),
-        *collapse_addresses(each for each in found if isinstance(each, IPv6Network)),
-    )
+    return tuple(found)
 
 
 def _interfaces(

@@ -125,7 +125,7 @@ def test_check_mode_tells_the_difference_and_loads_nothing(world: World) -> None
     outcome = world.run(check=True, **MORE)
     [difference] = outcome.plan.differences
     added = set(difference.after.splitlines()) - set(difference.before.splitlines())
-    assert added == {'\t\tudp dport { 53 } counter accept comment "dns"'}
+    assert added == {'\t\tudp dport 53 counter accept comment "dns"'}
     assert (world.nft.loads, sorted(world.folder.iterdir())) == (1, before)
 
 
