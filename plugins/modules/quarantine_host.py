@@ -192,6 +192,10 @@ after:
     state:
       description: V(quarantined) or V(released). Only with the first there is more.
       type: str
+    since:
+      description: When its evidence was gathered, in UTC; empty in check mode where it is not cut off yet.
+      type: str
+      sample: 20260801T120000Z
     reason:
       description: Why.
       type: str
@@ -207,7 +211,7 @@ after:
       type: list
       elements: str
     evidence:
-      description: The C(path) of the bundle on the host, its C(sha256), and the C(time) it was made at.
+      description: The C(path) of the bundle on the host, and its C(sha256).
       type: dict
 actions:
   description: The steps of the plan, in order; in check mode what they would be.

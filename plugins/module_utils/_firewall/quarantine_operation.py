@@ -121,8 +121,8 @@ class QuarantineHost(Operation[Wanted, Observed]):
             posixpath.join(folder, "quarantine.nft"),
             posixpath.join(folder, "evidence"),
         )
-        self._kept: Mapping[str, Any] | None = None
-        """The evidence of this run."""
+        self._kept: tuple[str, Mapping[str, str]] | None = None
+        """When this run gathered evidence, and what tells of it."""
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
         return quarantine_options.parse(params)
@@ -212,7 +212,8 @@ class QuarantineHost(Operation[Wanted, Observed]):
         """Complete a record with what was found out on the way."""
         if record is None or self._kept is None:
             return record
-        return replace(record, evidence=self._kept, since=self._kept["time"])
+        since, kept = self._kept
+        return replace(record, since=since, evidence=kept)
 
     # One step: what its undo needs, its effect, and its undo
 
@@ -289,7 +290,7 @@ class QuarantineHost(Operation[Wanted, Observed]):
         )
         path = posixpath.join(self._places.evidence, f"{time}.tar.gz")
         digest = self._ports.recorder.pack(path, members, time=now)
-        self._kept = {"path": path, "sha256": digest, "time": time}
+        self._kept = time, {"path": path, "sha256": digest}
 
     def _stop(self, guests: Sequence[Stopped]) -> None:
         """Stop them. One that ignores that it is to shut down is paused."""

@@ -210,6 +210,7 @@ def shown(record: Record | None) -> dict[str, Any]:
         return {"state": "released"}
     return {
         "state": "quarantined",
+        "since": record.since,
         "reason": record.reason,
         "requester": record.requester,
         "stopped": [guest.name for guest in record.stopped],

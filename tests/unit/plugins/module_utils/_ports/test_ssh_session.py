@@ -22,6 +22,7 @@ from tests.checkout import ROOT
         ("2001:db8::1 50000 2001:db8::11 2222", ("2001:db8::1", 2222)),
         ("fe80::1%eth0 50000 fe80::2%eth0 22", ("fe80::1", 22)),
         ("nonsense", None),
+        ("UNKNOWN 65535 UNKNOWN 65535", None),
     ],
 )
 def test_the_client_is_told_by_the_environment(
