@@ -55,7 +55,7 @@ class Traffic:
             yield
         finally:
             for each in addresses.values():
-                self.cluster.run("node3", f"ip address delete {each} dev eth0")
+                self.cluster.run("node3", f"ip address delete {each} dev eth0 || true")
 
     def connect(self, source_node: str, to: str, port: int, source: str = "") -> str:
         """Open a TCP connection; return open, refused or dropped."""

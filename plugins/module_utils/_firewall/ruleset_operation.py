@@ -43,6 +43,8 @@ class Files(Protocol):
 
     def read(self, path: str) -> bytes: ...
 
+    def make_folder(self, path: str) -> None: ...
+
     def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
 
     def bring_back(self, aside: str, path: str, *, mode: int, uid: int, gid: int) -> None: ...
@@ -153,6 +155,7 @@ class NftRuleset(Operation[Wanted, Observed]):
         if "table" in receipt:
             self._nft.load(_lines(wanted.script or ruleset.remove()))
         elif wanted.script is not None:
+            self._files.make_folder(posixpath.dirname(self._path))
             content = (_boot_content(wanted) or "").encode()
             self._files.write(_staged(self._path), content, mode=0o600, uid=-1, gid=-1)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import mmap
 import os
 import pwd
 import stat
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._core.durable import sync_folder, write_whole
+from .._core.durable import private_umask, sync_folder, write_whole
 from .._core.errors import DebvisorError
 
 
@@ -69,6 +70,28 @@ class Files:
         except OSError as cause:
             raise FileProblem(f"{path} cannot be read", why=cause.strerror or str(cause)) from cause
 
+    def blocks(self, path: str, size: int = 1 << 19) -> Iterator[bytes]:
+        """Yield the content in pieces, for what may be large.
+
+        :raises FileProblem: as the system says it; also for what is no regular file.
+        """
+        with _told(path, "read"), open(path, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise FileProblem(f"{path} is not a regular file")
+            while block := stream.read(size):
+                yield block
+
+    def mapped(self, path: str) -> memoryview | None:
+        """Return the content, mapped into memory and not read, or None where there is no such file."""
+        with _told(path, "read"):
+            try:
+                with open(path, "rb") as stream:
+                    if not os.fstat(stream.fileno()).st_size:
+                        return memoryview(b"")
+                    return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+            except FileNotFoundError:
+                return None
+
     def listing(self, folder: str) -> list[str]:
         """Return the names in a folder, in order; none where there is no such folder."""
         with _told(folder, "listed"):
@@ -107,6 +130,11 @@ class Files:
     def has_folder(self, path: str) -> bool:
         """Tell whether the folder that the path names a file in is there."""
         return Path(path).parent.is_dir()
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder for our account alone, with its parents, where it is not there."""
+        with _told(path, "made"), private_umask():
+            os.makedirs(path, exist_ok=True)
 
     def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None:
         """Replace the file; owner and mode hold from the first byte."""
@@ -155,9 +183,10 @@ class Files:
     def remove(self, path: str) -> None:
         """Remove the file, where it is there."""
         with _told(path, "removed"):
+            if not self.has_folder(path):
+                return
             Path(path).unlink(missing_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # nor is there a folder
-                sync_folder(Path(path).parent)
+            sync_folder(Path(path).parent)
 
 
 @contextlib.contextmanager

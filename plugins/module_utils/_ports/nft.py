@@ -28,7 +28,7 @@ class NftFailed(DebvisorError):
 
 
 class Nft:
-    """The rule sets of the kernel, seen and changed through the tool. Terse: elements of sets are never listed."""
+    """The rule sets of the kernel, seen and changed through the tool."""
 
     def tables(self) -> frozenset[tuple[str, str]]:
         """Return family and name of every table."""
@@ -38,16 +38,17 @@ class Nft:
             if "table" in item
         )
 
-    def table(self, family: str, name: str) -> list[dict[str, Any]] | None:
+    def table(
+        self, family: str, name: str, *, elements: bool = False
+    ) -> list[dict[str, Any]] | None:
         """Return what a table holds, as libnftables-json(5) describes it, or None where there is none.
 
-        Sets come without their elements, however many they have.
+        :param elements: also what its sets hold; without it they come empty, however many elements they have.
         """
         if (family, name) not in self.tables():
             return None
-        return [
-            item for item in self._listed("table", family, name) if not item.keys() & {"metainfo"}
-        ]
+        found = self._listed("table", family, name, terse=not elements)
+        return [item for item in found if "metainfo" not in item]
 
     def ruleset(self) -> str:
         """Return every table as text, without counts and without the elements of sets."""
@@ -84,8 +85,9 @@ class Nft:
         both = f'{NFT} --file - && exec {NFT} --stateless list table "$0" "$1"'
         return self._load([UNSHARE, "--net", "/bin/sh", "-c", both, family, name], script).decode()
 
-    def _listed(self, *what: str) -> list[dict[str, Any]]:
-        answer = self._run([NFT, "--json", "--terse", "list", *what], timeout=LOOK_TIMEOUT)
+    def _listed(self, *what: str, terse: bool = True) -> list[dict[str, Any]]:
+        options = ["--json", "--terse"] if terse else ["--json"]
+        answer = self._run([NFT, *options, "list", *what], timeout=LOOK_TIMEOUT)
         try:
             found: list[dict[str, Any]] = json.loads(answer)["nftables"]
         except (ValueError, KeyError, TypeError) as cause:

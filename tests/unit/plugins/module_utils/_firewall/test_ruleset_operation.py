@@ -55,7 +55,6 @@ class World:
         self.nft = FakeTables()
         self.nft.tables["ip libvirt_network"] = LIBVIRT
         self.folder = base / "firewall"
-        self.folder.mkdir()
         self.boot_file = self.folder / "baseline.nft"
         self.dead_man = FakeDeadMan(base / "armed")
         self.client: tuple[str, int] | None = ("192.0.2.1", 22)
@@ -240,10 +239,10 @@ def test_rules_that_somebody_changes_meanwhile_are_taken_back(world: World) -> N
 
 
 def test_a_disk_that_takes_no_boot_file_leaves_the_old_rules(world: World) -> None:
-    world.folder.rmdir()
+    world.folder.write_text("a file where the folder should be")
     outcome = world.run()
-    assert "baseline.nft" in str(outcome.failure)
-    assert (world.table, outcome.rolled_back) == (None, True)
+    assert "firewall cannot be made" in str(outcome.failure)
+    assert (world.table, world.dead_man.armed, outcome.rolled_back) == (None, [], True)
 
 
 def test_every_problem_is_told_at_once(world: World) -> None:

@@ -105,3 +105,11 @@ def test_what_everybody_may_read_is_exposed(tmp_path: Path, mode: int, exposed: 
     assert Files().exposed(str(path)) is exposed
     assert Files().exposed(str(tmp_path / "link")) is exposed
     assert not Files().exposed(str(tmp_path / "none"))
+
+
+def test_removing_what_has_no_folder_is_no_failure(tmp_path: Path) -> None:
+    Files().remove(str(tmp_path / "none" / "a"))
+    (tmp_path / "a").write_text("")
+    Files().remove(str(tmp_path / "a" / "b"))
+    Files().remove(str(tmp_path / "a"))
+    assert list(tmp_path.iterdir()) == []

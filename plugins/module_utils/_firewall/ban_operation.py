@@ -1,0 +1,270 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operation behind ``nft_ban``: enter bans in the book and in the kernel, or strike them out of both."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from .._core import kept_file
+from .._core.errors import Conflict, InvalidInput, Problem, VerificationFailed
+from .._core.plan import Action, Difference, Operation, Plan, Receipt
+from . import bans, networks, protection
+from .bans import FAMILY, TABLE, Ban, Book, Listed
+from .protection import Protected, Surroundings
+
+
+class Nft(Protocol):
+    """The packet filter."""
+
+    def table(
+        self, family: str, name: str, *, elements: bool = False
+    ) -> list[dict[str, Any]] | None: ...
+
+    def load(self, script: Iterable[str]) -> None: ...
+
+
+class Files(kept_file.Files, Protocol):
+    """The files of the machine."""
+
+    def read(self, path: str) -> bytes: ...
+
+    def make_folder(self, path: str) -> None: ...
+
+    def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def wall(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options, checked. ``ttl`` is in seconds, 0 for ever."""
+
+    present: bool
+    networks: tuple[str, ...]
+    ttl: int
+    reason: str
+    requester: str
+    source: str
+    renew: bool
+    protected: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The book, ended bans included; the kernel's table; what is protected; the time."""
+
+    book: Book
+    table: Listed | None
+    protected: tuple[Protected, ...]
+    now: int
+
+
+class NftBan(Operation[Wanted, Observed]):
+    """Ban networks, or lift bans."""
+
+    name = "nft_ban"
+
+    def __init__(
+        self, nft: Nft, files: Files, around: Surroundings, clock: Clock, book: str, asker: str
+    ) -> None:
+        self._nft = nft
+        self._files = files
+        self._around = around
+        self._clock = clock
+        self._book = book
+        self._asker = asker
+
+    def parse(self, params: Mapping[str, Any]) -> Wanted:
+        problems: list[Problem] = []
+        named: dict[str, None] = {}
+        ttl = 0
+        for number, network in enumerate(params["networks"]):
+            try:
+                family, key = networks.parse(network)
+            except ValueError as wrong:
+                problems.append(Problem(f"networks[{number}]", str(wrong)))
+                continue
+            widest = bans.WIDEST[family.name]
+            if networks.split_key(key)[1] < widest:
+                problems.append(
+                    Problem(f"networks[{number}]", f"{network} is wider than /{widest}")
+                )
+            named[networks.text(family, key)] = None
+        try:
+            ttl = bans.seconds(params["ttl"])
+        except ValueError as wrong:
+            problems.append(Problem("ttl", str(wrong)))
+        protection.check("protected", params["protected"], problems)
+        present = params["state"] == "present"
+        if present and not params["reason"]:
+            problems.append(Problem("reason", "is missing: whoever finds the ban has to know why"))
+        if problems:
+            raise InvalidInput(problems)
+        return Wanted(
+            present,
+            tuple(named),
+            ttl,
+            params["reason"] or "",
+            params["requester"] or self._asker,
+            params["source"] or "",
+            params["renew"],
+            tuple(params["protected"]),
+        )
+
+    def scope(self, wanted: Wanted) -> str:
+        return f"nft:{FAMILY} {TABLE}"
+
+    def observe(self, wanted: Wanted) -> Observed:
+        items = self._nft.table(FAMILY, TABLE, elements=True)
+        table = None if items is None else bans.listed(items)
+        if table is not None and not table.ours:
+            raise Conflict(
+                f"the table {FAMILY} {TABLE} belongs to somebody else",
+                why=f"its comment does not begin with {bans.OWNER!r}",
+                hint=f"See what it is (nft list table {FAMILY} {TABLE}), and remove it if nobody needs it",
+            )
+        secured = protection.protected(wanted.protected, self._around)
+        return Observed(self._read_book(), table, tuple(secured), int(self._clock.wall()))
+
+    def _read_book(self) -> Book:
+        if self._files.facts(self._book) is None:
+            return {}
+        return bans.decode(self._files.read(self._book), self._book)
+
+    def plan(self, observed: Observed, wanted: Wanted) -> Plan:
+        now = observed.now
+        if wanted.present:
+            _refuse_protected(wanted, observed)
+        book = bans.active(observed.book, now)
+        after = dict(book)
+        for network in wanted.networks:
+            if not wanted.present:
+                after.pop(network, None)
+            elif wanted.renew or network not in book:
+                after[network] = Ban(
+                    network,
+                    now,
+                    now + wanted.ttl if wanted.ttl else 0,
+                    wanted.reason,
+                    wanted.requester,
+                    wanted.source,
+                )
+        agree = (
+            observed.table is not None
+            and observed.table.networks == frozenset(book)
+            and observed.table.rules == len(bans.rules(bans.sets(book)))
+        )
+        facts = {
+            "bans": [asdict(after[network]) for network in wanted.networks if network in after],
+            "count": len(after),
+        }
+        if after == book and (agree or (observed.table is None and not after)):
+            return Plan(facts=facts)
+        script = (
+            bans.difference(book, after, now)
+            if agree
+            else bans.whole(after, now, observed.table.counts if observed.table else {})
+        )
+        changed = [
+            network
+            for network in dict.fromkeys([*book, *after])
+            if book.get(network) != after.get(network)
+        ]
+        return Plan(
+            before={network: asdict(book[network]) for network in changed if network in book},
+            after={network: asdict(after[network]) for network in changed if network in after},
+            actions=(
+                Action("keep", self._book, f"{len(after)} bans", payload=bans.encode(after)),
+                Action("load", f"{FAMILY} {TABLE}", _effect(changed, after), payload=script),
+            ),
+            differences=[
+                Difference(network, _line(book.get(network)), _line(after.get(network)))
+                for network in changed
+            ],
+            facts=facts,
+        )
+
+    def prepare(self, action: Action, wanted: Wanted) -> Receipt:
+        if action.verb == "load":
+            return {}
+        had = self._nft.table(FAMILY, TABLE) is not None
+        return {"kept": kept_file.keep(self._files, self._book), "table": had}
+
+    def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
+        if action.verb == "load":
+            self._nft.load(action.payload)
+        else:
+            self._files.make_folder(posixpath.dirname(self._book))
+            self._files.write(self._book, action.payload, mode=0o600, uid=-1, gid=-1)
+
+    def undo(self, receipt: Receipt) -> str | None:
+        if "kept" not in receipt:
+            return None  # the kernel follows the book, which is entered first and so restored last
+        kept_file.restore(self._files, receipt["kept"])
+        if not receipt["table"]:
+            self._nft.load([bans.removal()])
+            return None
+        now = int(self._clock.wall())
+        items = self._nft.table(FAMILY, TABLE)
+        counts = bans.listed(items).counts if items else {}
+        self._nft.load(bans.whole(bans.active(self._read_book(), now), now, counts))
+        return None
+
+    def verify(self, plan: Plan, wanted: Wanted) -> Mapping[str, Any]:
+        if not plan.actions:
+            return {}
+        items = self._nft.table(FAMILY, TABLE, elements=True)
+        if items is None:
+            raise VerificationFailed(
+                f"the table {FAMILY} {TABLE} is gone", why="another program removed it"
+            )
+        there = bans.listed(items).networks
+        now = int(self._clock.wall()) + 1  # the kernel may be a moment ahead
+        missing = sorted(bans.active(self._read_book(), now).keys() - there)
+        if missing:
+            raise VerificationFailed("bans are not in force", why=", ".join(missing[:20]))
+        if not wanted.present and (left := sorted(there.intersection(wanted.networks))):
+            raise VerificationFailed("bans are still in force", why=", ".join(left[:20]))
+        return {}
+
+    def commit(self, receipt: Receipt) -> None:
+        if "kept" in receipt:
+            kept_file.forget(self._files, receipt["kept"])
+
+
+def _refuse_protected(wanted: Wanted, observed: Observed) -> None:
+    problems = []
+    for number, network in enumerate(wanted.networks):
+        family, key = networks.parse(network)
+        for one in protection.met(observed.protected, family, key):
+            problems.append(
+                Problem(f"networks[{number}]", f"{network} would cut off {one.text}, {one.why}")
+            )
+    if problems:
+        raise InvalidInput(problems, hint="Nothing was changed; leave out what is protected")
+
+
+def _effect(changed: list[str], after: Book) -> str:
+    lifted = sum(network not in after for network in changed)
+    return f"{len(changed) - lifted} banned, {lifted} lifted"
+
+
+def _line(ban: Ban | None) -> str:
+    if ban is None:
+        return ""
+    end = (
+        f"until {datetime.fromtimestamp(ban.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        if ban.until
+        else "for ever"
+    )
+    return f"{ban.network} {end}: {ban.reason} ({ban.requester})\n"

@@ -1,0 +1,175 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nft_ban
+short_description: Cut networks off for a time, and lift that again
+version_added: 0.1.0
+author:
+  - the debvisor.hci contributors (@debvisor)
+description:
+  - Drops every packet from the networks, those of open connections included, in a table of its own
+    (C(inet debvisor_bans)), whose elements the kernel itself removes when their time is over.
+  - Who asked for a ban, why and until when is kept in C(/var/lib/debvisor/firewall/bans.json). After a reboot a ban
+    lasts as long as it would have without.
+  - The addresses and gateways of this host, where the connection for this change came from, link-local and loopback
+    addresses, and what O(protected) names cannot be banned.
+extends_documentation_fragment:
+  - debvisor.hci.attributes
+  - debvisor.hci.operation
+attributes:
+  idempotent:
+    description: When run twice in a row with the same options, the second run reports no change.
+    support: partial
+    details:
+      - Not with O(renew=true).
+options:
+  networks:
+    description:
+      - Addresses and networks.
+      - With an empty list, bans that have ended are struck off the book, and the kernel is brought to what it says.
+    type: list
+    elements: str
+    default: []
+  state:
+    description:
+      - V(absent) lifts bans of exactly these networks.
+    type: str
+    choices: [present, absent]
+    default: present
+  ttl:
+    description:
+      - How long a ban lasts, in seconds or as in V(15m), V(2h), V(7d) and V(1w); V(forever) has no end.
+    type: str
+    default: 1h
+  reason:
+    description:
+      - Why. Needed for a ban.
+    type: str
+  requester:
+    description:
+      - Who asked for it. By default the account that runs this, and where it came from.
+    type: str
+  source:
+    description:
+      - What made somebody ask, such as the name of an alert or the number of a ticket.
+    type: str
+  renew:
+    description:
+      - Let a ban that is there begin anew, with these options. Without it, it stays as it is.
+    type: bool
+    default: false
+  protected:
+    description:
+      - Further networks that must not be cut off.
+    type: list
+    elements: str
+    default: []
+seealso:
+  - module: debvisor.hci.nft_blocklist
+  - module: debvisor.hci.block_info
+"""
+
+EXAMPLES = r"""
+- name: Cut off who guesses passwords
+  debvisor.hci.nft_ban:
+    networks: [203.0.113.7, "2001:db8:bad::/48"]
+    ttl: 2h
+    reason: guesses passwords
+    source: alert SshBruteForce
+
+- name: Let them in again
+  debvisor.hci.nft_ban:
+    networks: [203.0.113.7]
+    state: absent
+"""
+
+RETURN = r"""
+bans:
+  description: The bans of these networks that are then in force.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    network:
+      description: The network.
+      type: str
+    since:
+      description: When it was banned, in seconds since 1970.
+      type: int
+    until:
+      description: When that ends, in seconds since 1970; 0 for a ban without end.
+      type: int
+    reason:
+      description: Why.
+      type: str
+    requester:
+      description: Who asked.
+      type: str
+    source:
+      description: What made somebody ask.
+      type: str
+count:
+  description: How many bans are then in force on this host.
+  returned: success
+  type: int
+actions:
+  description: The ordered steps, done or in check mode foretold. Each has C(verb), C(target), C(effect) and C(undo).
+  returned: always
+  type: list
+  elements: dict
+before:
+  description: The bans that change, as they were.
+  returned: always
+  type: dict
+after:
+  description: The bans that change, as they then are.
+  returned: always
+  type: dict
+transaction:
+  description: The name of this run in the journal and in the audit log.
+  returned: always
+  type: str
+duration:
+  description: How long the run took, in seconds.
+  returned: always
+  type: float
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._core import settings
+from ..module_utils._core.audit import requester
+from ..module_utils._core.operation import run
+from ..module_utils._core.waiting import SystemClock
+from ..module_utils._firewall.ban_operation import NftBan
+from ..module_utils._ports.files import Files
+from ..module_utils._ports.nft import Nft
+from ..module_utils._ports.surroundings import Surroundings
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "networks": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "ttl": {"type": "str", "default": "1h"},
+            "reason": {"type": "str"},
+            "requester": {"type": "str"},
+            "source": {"type": "str"},
+            "renew": {"type": "bool", "default": False},
+            "protected": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    book = str(settings.firewall_dir() / "bans.json")
+    asker = " ".join(requester().values())
+    run(NftBan(Nft(), Files(), Surroundings(), SystemClock(), book, asker), module)
+
+
+if __name__ == "__main__":
+    main()

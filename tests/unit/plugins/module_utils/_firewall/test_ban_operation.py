@@ -1,0 +1,307 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bans: in the book and in the kernel, with a reason, until their time is over; never of what is protected."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
+    Conflict,
+    InvalidInput,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+    Outcome,
+    Records,
+    execute,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall import bans
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.ban_operation import NftBan
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.looking import Looking
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import NftFailed
+
+from tests.fakes.nft_sets import FakeNft, FakeTable
+from tests.fakes.place import Place, Time
+
+TABLE = bans.TABLE
+
+
+class World:
+    def __init__(self, base: Path) -> None:
+        self.book = base / "state" / "bans.json"
+        self.nft = FakeNft(base / "kernel")
+        self.place = Place()
+        self.time = Time()
+        self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
+
+    def run(self, *networks: str, check: bool = False, **options: Any) -> Outcome:
+        params = {
+            "networks": list(networks),
+            "state": "present",
+            "ttl": "1h",
+            "reason": "test",
+            "requester": None,
+            "source": None,
+            "renew": False,
+            "protected": [],
+            **options,
+        }
+        operation = NftBan(self.nft, Files(), self.place, self.time, str(self.book), "root here")
+        return execute(operation, params, self.records, check=check)
+
+    def lift(self, *networks: str) -> Outcome:
+        return self.run(*networks, state="absent")
+
+    @property
+    def elements(self) -> dict[str, dict[str, str]]:
+        return {name: held for name, held in self.nft.tables[TABLE].sets.items() if held}
+
+    def why(self, address: str) -> dict[str, Any]:
+        looking = Looking(Files(), self.time, str(self.book.parent / "blocklist"), str(self.book))
+        return looking.why({"addresses": [address]})["addresses"][0]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_ban_is_in_the_kernel_with_its_time_and_in_the_book_with_its_reason(world: World) -> None:
+    outcome = world.run(
+        "203.0.113.7", "203.0.113.128/25", "2001:DB8:bad::/48", ttl="2h", source="alert 7"
+    )
+    assert (outcome.failure, outcome.changed) == (None, True)
+    assert world.elements == {
+        "v4_32": {"203.0.113.7": "timeout 7200s"},
+        "v4_25": {"203.0.113.128": "timeout 7200s"},
+        "v6_48": {"2001:db8:bad::": "timeout 7200s"},
+    }
+    assert world.why("203.0.113.200")["by"] == [
+        {
+            "kind": "ban",
+            "network": "203.0.113.128/25",
+            "since": 1_800_000_000,
+            "until": 1_800_007_200,
+            "reason": "test",
+            "requester": "root here",
+            "source": "alert 7",
+        }
+    ]
+
+
+def test_it_comes_before_connection_tracking_and_spares_loopback(world: World) -> None:
+    world.run("203.0.113.7")
+    assert "priority raw;" in world.nft.loads[0]
+    assert world.nft.tables[TABLE].chains["prerouting"] == [
+        "iif lo accept",
+        "ip saddr @v4_32 counter name bans_v4 drop",
+    ]
+
+
+def test_a_second_run_changes_nothing_and_renew_begins_anew(world: World) -> None:
+    world.run("203.0.113.7")
+    world.time.now += 600
+    assert world.run("203.0.113.7").changed is False
+    assert world.run("203.0.113.7", renew=True).changed
+    assert world.elements == {"v4_32": {"203.0.113.7": "timeout 3600s"}}
+    assert world.why("203.0.113.7")["by"][0]["since"] == 1_800_000_600
+
+
+def test_one_more_ban_is_a_transaction_of_one_element(world: World) -> None:
+    world.run(*(f"203.0.113.{number}" for number in range(100)))
+    world.run("198.51.100.1")
+    assert world.nft.loads[1] == (
+        f"add element inet {TABLE} v4_32 {{ 198.51.100.1 timeout 3600s }}\n"
+    )
+
+
+def test_check_mode_foretells_and_writes_nothing(world: World, tmp_path: Path) -> None:
+    assert world.run("203.0.113.7", check=True).changed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ban_for_ever_has_no_time(world: World) -> None:
+    world.run("203.0.113.7", ttl="forever")
+    assert world.elements == {"v4_32": {"203.0.113.7": ""}}
+    world.time.now += 10**9
+    assert world.why("203.0.113.7")["by"][0]["until"] is None
+
+
+def test_a_ban_is_lifted_exactly(world: World) -> None:
+    world.run("203.0.113.0/24", "203.0.113.7")
+    assert world.lift("203.0.113.7").changed
+    assert world.elements == {"v4_24": {"203.0.113.0": "timeout 3600s"}}
+    assert "v4_32" not in world.nft.tables[TABLE].sets
+    assert world.lift("203.0.113.7").changed is False
+    assert world.why("203.0.113.7")["blocked"]
+    assert world.lift("203.0.113.0/24").changed
+    assert world.why("203.0.113.7")["blocked"] is False
+
+
+def test_lifting_needs_no_reason(world: World) -> None:
+    world.run("203.0.113.7")
+    assert world.run("203.0.113.7", state="absent", reason=None).failure is None
+
+
+def test_what_has_ended_leaves_the_book_and_may_be_banned_again(world: World) -> None:
+    world.run("203.0.113.7", ttl="60")
+    world.time.now += 61
+    tables = world.nft.tables
+    tables[TABLE].sets["v4_32"].clear()  # as the kernel does
+    world.nft.tables = tables
+    assert world.why("203.0.113.7")["blocked"] is False
+    assert world.run("203.0.113.7").changed
+    assert world.elements == {"v4_32": {"203.0.113.7": "timeout 3600s"}}
+
+
+def test_after_a_reboot_a_ban_has_the_time_that_is_left(world: World) -> None:
+    world.run("203.0.113.7", "203.0.113.8", ttl="1h")
+    world.run("203.0.113.9", ttl="60")
+    world.nft.tables = {}
+    world.time.now += 600
+    book = bans.active(bans.decode(world.book.read_bytes(), "book"), int(world.time.now))
+    world.nft.load(bans.whole(book, int(world.time.now), {}))
+    assert world.elements == {
+        "v4_32": {"203.0.113.7": "timeout 3000s", "203.0.113.8": "timeout 3000s"}
+    }
+    assert world.run("203.0.113.7").changed is False
+
+
+@pytest.mark.parametrize(
+    ("network", "whom"),
+    [
+        ("192.0.2.10", "an address of this machine"),
+        ("192.0.2.0/28", "a gateway"),
+        ("2001:db8::/64", "a gateway"),
+        ("198.51.100.200", "where the connection"),
+        ("127.0.0.1", "loopback"),
+        ("fe80::/64", "link-local"),
+        ("192.0.2.53", "named as protected"),
+    ],
+)
+def test_what_is_protected_is_refused(world: World, network: str, whom: str) -> None:
+    outcome = world.run("203.0.113.7", network, protected=["192.0.2.53"])
+    assert isinstance(outcome.failure, InvalidInput)
+    assert whom in str(outcome.failure)
+    assert "networks[1]" in str(outcome.failure)
+    assert world.nft.tables == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"ttl": "soon"}, "not a time"),
+        ({"ttl": "0"}, "not a time"),
+        ({"ttl": "99999d"}, "not a time"),
+        ({"ttl": "9" * 30}, "not a time"),
+        ({"reason": None}, "reason"),
+        ({"protected": ["x"]}, "protected[0]"),
+    ],
+)
+def test_wrong_options_are_named(world: World, options: dict[str, Any], reason: str) -> None:
+    assert reason in str(world.run("203.0.113.7", **options).failure)
+
+
+@pytest.mark.parametrize(
+    "network", ["", "x", "203.0.113.7/33", "203.0.113.7/24", "0.0.0.0/0", "10.0.0.0/7", "2000::/3"]
+)
+def test_wrong_networks_are_named(world: World, network: str) -> None:
+    outcome = world.run(network)
+    assert isinstance(outcome.failure, InvalidInput)
+    assert outcome.failure.problems[0].where == "networks[0]"
+
+
+@pytest.mark.parametrize(
+    ("ttl", "length"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("15m", 900),
+        ("2h", 7200),
+        ("7d", 604800),
+        ("1w", 604800),
+        ("forever", 0),
+    ],
+)
+def test_times_as_people_write_them(ttl: str, length: int) -> None:
+    assert bans.seconds(ttl) == length
+
+
+def test_a_table_of_somebody_else_is_left_alone(world: World) -> None:
+    world.nft.tables = {TABLE: FakeTable(comment="theirs")}
+    assert isinstance(world.run("203.0.113.7").failure, Conflict)
+    assert world.nft.tables == {TABLE: FakeTable(comment="theirs")}
+
+
+def test_what_somebody_did_to_the_table_is_mended(world: World) -> None:
+    world.run("203.0.113.7", "203.0.113.8")
+    tables = world.nft.tables
+    tables[TABLE].counters["bans_v4"] = (5, 500)
+    del tables[TABLE].sets["v4_32"]["203.0.113.7"]
+    world.nft.tables = tables
+    assert world.run("203.0.113.8").changed
+    assert set(world.elements["v4_32"]) == {"203.0.113.7", "203.0.113.8"}
+    assert world.nft.tables[TABLE].counters["bans_v4"] == (5, 500)
+    world.nft.tables = {}
+    assert world.run().changed, "the book alone tells what is wanted"
+    assert set(world.elements["v4_32"]) == {"203.0.113.7", "203.0.113.8"}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_refused_load_leaves_book_and_kernel_as_they_were(world: World, there: bool) -> None:
+    def refuse(script: str) -> None:
+        world.nft.before_load = lambda script: None
+        raise NftFailed("nft refused the rules")
+
+    if there:
+        world.run("203.0.113.7")
+    before = world.nft.tables, world.book.exists() and world.book.read_bytes()
+    world.nft.before_load = refuse
+    outcome = world.run("203.0.113.8")
+    assert isinstance(outcome.failure, NftFailed)
+    assert outcome.rolled_back
+    assert (world.nft.tables, world.book.exists() and world.book.read_bytes()) == before
+
+
+@pytest.mark.parametrize("stage", ["before_load", "after_load"])
+def test_killed_half_way_is_taken_back_by_the_next_run(world: World, stage: str) -> None:
+    def die(script: str) -> None:
+        os._exit(137)
+
+    world.run("203.0.113.7")
+    child = os.fork()
+    if child == 0:
+        setattr(world.nft, stage, die)
+        world.run("203.0.113.8")
+        os._exit(0)
+    _pid, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 137
+    outcome = world.run("203.0.113.9")
+    assert outcome.unwound
+    assert set(world.elements["v4_32"]) == {"203.0.113.7", "203.0.113.9"}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"format": 2, "bans": []}', '{"format": 1, "bans": [{}]}']
+)
+def test_a_torn_book_is_refused_with_what_to_do(world: World, content: str) -> None:
+    world.book.parent.mkdir()
+    world.book.write_text(content)
+    outcome = world.run("203.0.113.7")
+    assert "Mend it, or remove it" in str(outcome.failure)
+    assert world.nft.tables == {}
+
+
+def test_the_audit_line_says_who_is_banned_and_why(world: World) -> None:
+    world.run("203.0.113.7", requester="alice")
+    line = json.loads(world.records.audit.path.read_text())
+    assert line["after"]["203.0.113.7"]["reason"] == "test"
+    assert line["after"]["203.0.113.7"]["requester"] == "alice"

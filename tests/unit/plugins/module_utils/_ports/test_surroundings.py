@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whom this machine must stay in touch with, as the kernel and the environment tell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._ports import surroundings
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.surroundings import Surroundings
+
+ROUTES = """Iface\tDestination\tGateway \tFlags
+eth0\t00000000\t010200C0\t0003
+eth0\t000200C0\t00000000\t0001
+"""
+ROUTES6 = """00000000000000000000000000000000 00 00000000000000000000000000000000 00 20010db8000000000000000000000001 x
+20010db8000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 x
+"""
+
+
+def test_gateways_are_the_next_hops(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {"/proc/net/route": ROUTES, "/proc/net/ipv6_route": ROUTES6}
+    monkeypatch.setattr(surroundings, "_lines", lambda path: tables[path].splitlines())
+    assert Surroundings().gateways() == {"192.0.2.1", "2001:db8::1"}
+
+
+def test_a_kernel_without_ipv6_has_no_gateways_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert surroundings._lines("/proc/net/there-is-no-such-file") == []
+
+
+def test_the_loopback_address_is_ours() -> None:
+    assert "127.0.0.1" in Surroundings().own_addresses()
+
+
+def test_the_client_is_told_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", "fe80::7%eth0 50000 192.0.2.10 22")
+    assert Surroundings().client() == "fe80::7"
+
+
+def test_the_client_is_found_behind_sudo() -> None:
+    """sudo takes the variable away; a parent of ours still has it."""
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        f"from {surroundings.__name__} import Surroundings\n"
+        "print(Surroundings().client())\n"
+    )
+    clean = ["env", "-u", "SSH_CONNECTION", sys.executable, "-c", code, *sys.path]
+    shell = " ".join(f"'{word}'" for word in clean)
+    done = subprocess.run(
+        ["sh", "-c", f"{shell}; true"],
+        env={**os.environ, "SSH_CONNECTION": "198.51.100.9 50000 192.0.2.10 22"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.strip() == "198.51.100.9"
+
+
+def test_without_a_session_there_is_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert Surroundings().client() is None
