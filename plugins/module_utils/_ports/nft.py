@@ -47,12 +47,6 @@ class Nft:
             return None
         return [item for item in found if "metainfo" not in item]
 
-    def ruleset(self) -> str:
-        """Return every table as text, without counts and without the elements of sets."""
-        return self._run(
-            [NFT, "--terse", "--stateless", "list", "ruleset"], timeout=LOOK_TIMEOUT
-        ).decode()
-
     def listing(self, family: str, name: str) -> str | None:
         """Return a table as text, whole but without counts, or None where there is none."""
         words = [NFT, "--stateless", "list", "table", family, name]
@@ -67,13 +61,6 @@ class Nft:
         :raises NftFailed: where nft refuses it; ``details["line"]`` is the line of the script, where nft names one.
         """
         self._load([NFT, "--file", "-"], script)
-
-    def rehearse(self, script: Iterable[str]) -> None:
-        """Load a script for real in a network namespace of its own, which ends with the call: no packet meets it.
-
-        :raises NftFailed: as :meth:`load`.
-        """
-        self._load([UNSHARE, "--net", NFT, "--file", "-"], script)
 
     def rehearsed(self, script: Iterable[str], family: str, name: str) -> str:
         """Rehearse a script that makes a table, and return that as :meth:`listing` would after :meth:`load`.
