@@ -130,7 +130,7 @@ def load(count: str, rounds: str) -> None:
     """Load one list: ours in hash sets with all that the module does, against one interval set by nft alone."""
     interval = FOLDER / f"interval.{count}"
     with interval.open("w") as out:
-        out.write(f"table {TABLE} {{ set s {{ type ipv4_addr; flags interval; auto-merge; }} }}\n")
+        out.write(f"table {TABLE} {{ set s {{ type ipv4_addr; flags interval; auto-merge; }}; }}\n")
         lines = (FOLDER / f"block.{count}").read_text().split()
         for start in range(0, len(lines), 2048):
             out.write(f"add element {TABLE} s {{ {','.join(lines[start : start + 2048])} }}\n")
