@@ -28,6 +28,9 @@ class Recipe:
     suite: str
     installed: tuple[str, ...]
     downloaded: tuple[str, ...]
+    """With what they recommend."""
+    downloaded_bare: tuple[str, ...]
+    """Without."""
 
     @property
     def hooks(self) -> tuple[str, ...]:
@@ -36,6 +39,8 @@ class Recipe:
             'chroot "$1" apt-get clean',
             'chroot "$1" apt-get --yes --download-only -o APT::Install-Recommends=true install '
             + " ".join(self.downloaded),
+            'chroot "$1" apt-get --yes --download-only -o APT::Install-Recommends=false install '
+            + " ".join(self.downloaded_bare),
             'rm -f "$1"/etc/ssh/ssh_host_*',  # each node gets its own
             'touch "$1"/var/lib/apt/lists',  # so that cache_valid_time of the apt module counts from the build
         )
@@ -83,6 +88,13 @@ RECIPE = Recipe(
         "python3-dnspython",
         "python3-netaddr",
         "rsync",
+    ),
+    # The least that runs a guest.
+    downloaded_bare=(
+        "libvirt-daemon",
+        "libvirt-daemon-driver-qemu",
+        "python3-libvirt",
+        "qemu-system-x86",
     ),
 )
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 
 VARIABLE = "SSH_CONNECTION"
@@ -20,7 +21,7 @@ def client() -> tuple[str, int] | None:
     said = os.environ.get(VARIABLE) or _above(os.getppid())
     try:
         address, _port, _ours, port = said.split()
-        return address.partition("%")[0], int(port)
+        return str(ip_address(address.partition("%")[0])), int(port)
     except ValueError:
         return None
 

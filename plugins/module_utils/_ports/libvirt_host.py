@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guests of this machine, through libvirt-python. Every call is bounded; where there is no libvirt, no guests."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .._core.errors import DebvisorError, TimedOut, Unreachable
+
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+
+Result = TypeVar("Result")
+
+DAEMONS = ("/usr/sbin/libvirtd", "/usr/sbin/virtqemud")
+"""Either of them makes a machine one that may have guests."""
+URI = "qemu:///system"
+CALL_TIMEOUT = 20.0
+"""Seconds for one call. A guest whose monitor is stuck holds its calls up for long."""
+
+
+class GuestProblem(DebvisorError):
+    """libvirt understood and refused, or there is no such guest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A domain. ``state`` is ``running``, ``paused`` or ``shut off``; one that is not persistent ends for good."""
+
+    uuid: str
+    name: str
+    state: str
+    autostart: bool
+    persistent: bool
+
+
+class LibvirtHost:
+    """The local hypervisor. Connects when it is first asked."""
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    def guests(self) -> tuple[Guest, ...]:
+        """Return every guest, by name.
+
+        :raises Unreachable: where this machine has libvirt and it does not tell.
+        """
+        if not any(os.path.exists(daemon) for daemon in DAEMONS):
+            return ()
+        found = _bounded(lambda: [_guest(domain) for domain in self._hypervisor().listAllDomains()])
+        return tuple(sorted(found, key=lambda guest: (guest.name, guest.uuid)))
+
+    def state(self, uuid: str) -> str | None:
+        """Return the state of one guest, or None where it is gone."""
+        return next((guest.state for guest in self.guests() if guest.uuid == uuid), None)
+
+    def set_autostart(self, uuid: str, wanted: bool) -> None:
+        """Say whether the guest starts with the machine."""
+        self._do(uuid, lambda domain: domain.setAutostart(int(wanted)))
+
+    def pause(self, uuid: str) -> None:
+        """Stop the guest's processors; it stays in memory."""
+        self._do(uuid, lambda domain: domain.suspend())
+
+    def resume(self, uuid: str) -> None:
+        """Let a paused guest go on."""
+        self._do(uuid, lambda domain: domain.resume())
+
+    def shut_down(self, uuid: str) -> None:
+        """Ask the guest to shut down. It may take its time, or ignore it."""
+        self._do(uuid, lambda domain: domain.shutdown())
+
+    def start(self, uuid: str) -> None:
+        """Start a guest that is shut off."""
+        self._do(uuid, lambda domain: domain.create())
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _hypervisor(self) -> Any:
+        if libvirt is None:
+            raise Unreachable(
+                "the guests of this machine cannot be looked at",
+                why="it has libvirt, and Python has no module for it",
+                hint="Install the package python3-libvirt",
+            )
+        if self._connection is None:
+            libvirt.registerErrorHandler(lambda context, error: None, None)  # it prints otherwise
+            try:
+                self._connection = libvirt.open(URI)
+            except libvirt.libvirtError as cause:
+                raise Unreachable(
+                    "libvirt does not answer",
+                    why=str(cause),
+                    hint="systemctl status libvirtd tells more",
+                ) from cause
+        return self._connection
+
+    def _do(self, uuid: str, act: Callable[[Any], object]) -> None:
+        def call() -> None:
+            hypervisor = self._hypervisor()
+            try:
+                act(hypervisor.lookupByUUIDString(uuid))
+            except libvirt.libvirtError as cause:
+                raise GuestProblem(f"libvirt refused to change {uuid}", why=str(cause)) from cause
+
+        _bounded(call)
+
+
+def _guest(domain: Any) -> Guest:
+    state, _reason = domain.state()
+    names = {
+        libvirt.VIR_DOMAIN_RUNNING: "running",
+        libvirt.VIR_DOMAIN_BLOCKED: "running",
+        libvirt.VIR_DOMAIN_SHUTDOWN: "running",  # on its way down, and not there yet
+        libvirt.VIR_DOMAIN_PAUSED: "paused",
+        libvirt.VIR_DOMAIN_PMSUSPENDED: "paused",
+    }
+    persistent = bool(domain.isPersistent())
+    autostart = persistent and bool(domain.autostart())
+    return Guest(
+        domain.UUIDString(), domain.name(), names.get(state, "shut off"), autostart, persistent
+    )
+
+
+def _bounded(call: Callable[[], Result]) -> Result:
+    """Run a call in a thread that is left behind where it does not end: libvirt has no timeouts of its own."""
+    results: list[Result] = []
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except BaseException as failure:  # handed over to the caller's thread
+            failures.append(failure)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(CALL_TIMEOUT)
+    if failures:
+        failure = failures[0]
+        if libvirt is not None and isinstance(failure, libvirt.libvirtError):
+            raise Unreachable(
+                "libvirt does not tell about its guests", why=str(failure)
+            ) from failure
+        raise failure
+    if not results:
+        raise TimedOut(
+            "libvirt did not answer",
+            why=f"waited {CALL_TIMEOUT:g} s",
+            hint="systemctl status libvirtd tells more",
+        )
+    return results[0]

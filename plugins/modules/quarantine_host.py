@@ -1,0 +1,309 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: quarantine_host
+short_description: Cut a host off but for named paths, and undo it exactly
+version_added: 0.1.0
+author:
+  - the debvisor.hci contributors (@debvisor)
+description:
+  - Keeps evidence of the host first, then stops its guests and switches their autostart off, then cuts the host off in
+    one transaction of nftables, for IPv4 and IPv6, in both directions, for itself and for what it forwards or bridges.
+  - What stays are the named paths, the path that Ansible came by, the loopback interface, ARP, and what IPv6 needs to
+    find neighbours on the link. Flows that were open before are cut, too. The rules are in force again after a restart.
+  - It proves that none of O(strangers) can be reached any more, and takes everything back where one can.
+  - With O(state=released) everything is as it was before. Guests that were paused go on, those that were shut down
+    start.
+extends_documentation_fragment:
+  - debvisor.hci.attributes
+  - debvisor.hci.operation
+  - debvisor.hci.commit_confirm
+options:
+  host:
+    description:
+      - Name of the host, for the metric, the log, and O(cut_off_quorum_member).
+    type: str
+    required: true
+  state:
+    description:
+      - Whether the host is cut off.
+    type: str
+    choices: [quarantined, released]
+    default: quarantined
+  reason:
+    description:
+      - Why it is cut off. Needed for O(state=quarantined).
+    type: str
+  requester:
+    description:
+      - Who asked for it.
+    type: str
+    default: ""
+  management:
+    description:
+      - Who may still open TCP connections to the host. The address that Ansible comes from always may, to the port
+        that it came to.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      networks:
+        description: Addresses and networks.
+        type: list
+        elements: str
+        required: true
+      ports:
+        description: Ports of the host.
+        type: list
+        elements: int
+        default: [22]
+  evidence:
+    description:
+      - Further paths that stay, such as the one to a collector of logs, or to the DHCP server that the host has its
+        address from.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      networks:
+        description: Addresses and networks at the other end.
+        type: list
+        elements: str
+        required: true
+      ports:
+        description: Ports of whoever does not open the path.
+        type: list
+        elements: int
+        required: true
+      protocol:
+        description: The protocol.
+        type: str
+        choices: [tcp, udp]
+        default: tcp
+      direction:
+        description: Who opens the path. V(outbound) means the host.
+        type: str
+        choices: [outbound, inbound]
+        default: outbound
+  shared_addresses:
+    description:
+      - Addresses that others may take over, such as virtual ones of VRRP. The host must not claim them any more, be it
+        by ARP or by neighbour advertisements, else it takes the packets that are for the one who took over.
+    type: list
+    elements: str
+    default: []
+  guests:
+    description:
+      - What becomes of the running guests. Autostart is switched off in any case.
+      - One that does not shut down within a minute is paused. So is one that would be gone for good once it is shut
+        down.
+      - Only with V(leave) is a host cut off whose libvirt does not answer.
+    type: str
+    choices: [pause, shutdown, leave]
+    default: pause
+  quorum_roles:
+    description:
+      - Groups of this host whose members need a quorum. Where there are any, the host is not cut off unless
+        O(cut_off_quorum_member) is its name.
+    type: list
+    elements: str
+    default: []
+  cut_off_quorum_member:
+    description:
+      - Name of the host that may be cut off although others may lose their quorum with it.
+    type: str
+    default: ""
+  strangers:
+    description:
+      - Addresses of others that the host must not reach any more. Those at the end of a named path are passed over.
+      - They are tried at port 22, before and afterwards. Those that did not answer before prove nothing.
+    type: list
+    elements: str
+    default: []
+  journal_minutes:
+    description:
+      - How many minutes of the journal are kept as evidence.
+    type: int
+    default: 60
+  metrics_file:
+    description:
+      - File for the textfile collector of node_exporter. Its folder has to exist.
+    type: path
+    default: /var/lib/prometheus/node-exporter/debvisor_quarantine.prom
+  confirm_within:
+    description:
+      - Seconds within which the change must be confirmed, counted from its start. Gathering evidence may take 20 of
+        them, and guests that shut down a minute.
+    type: float
+    default: 180
+notes:
+  - Whoever is root on the host can remove the rules. They keep what runs there from the network, and nobody from the
+    rules.
+  - Guests whose interfaces go past the bridges of the kernel (Open vSwitch, macvtap, passed through devices) are not
+    reached by rules; pause them, or shut them down.
+  - Evidence that was gathered by a compromised host may be what an intruder wants to be seen.
+seealso:
+  - module: debvisor.hci.dns_record_sets
+"""
+
+EXAMPLES = r"""
+- name: Cut a host off, and let it send its logs
+  debvisor.hci.quarantine_host:
+    host: node3
+    reason: beacons to a known address
+    requester: alice
+    management:
+      - networks: [192.0.2.0/28, "2001:db8:0:1::/64"]
+    evidence:
+      - networks: [192.0.2.99]
+        ports: [6514]
+    strangers: [192.0.2.11, "2001:db8::11"]
+
+- name: Let it back
+  debvisor.hci.quarantine_host:
+    host: node3
+    state: released
+"""
+
+RETURN = r"""
+awaiting:
+  description: The C(transaction) that is to be confirmed, and the C(seconds) that are left for it.
+  returned: when the host was cut off, until it is confirmed
+  type: dict
+strangers:
+  description: Those of O(strangers) that no named path leads to. They must not reach the host either; try it there.
+  returned: success
+  type: list
+  elements: str
+before:
+  description: Whether the host was cut off, why, which guests were stopped for it, and where the evidence is.
+  returned: always
+  type: dict
+after:
+  description: The same, afterwards.
+  returned: always
+  type: dict
+  contains:
+    state:
+      description: V(quarantined) or V(released). Only with the first there is more.
+      type: str
+    since:
+      description: When its evidence was gathered, in UTC; empty in check mode where it is not cut off yet.
+      type: str
+      sample: 20260801T120000Z
+    reason:
+      description: Why.
+      type: str
+    requester:
+      description: Who asked for it first.
+      type: str
+    stopped:
+      description: Guests that ran before.
+      type: list
+      elements: str
+    autostart_off:
+      description: Guests that started with the host before.
+      type: list
+      elements: str
+    evidence:
+      description: The C(path) of the bundle on the host, and its C(sha256).
+      type: dict
+actions:
+  description: The steps of the plan, in order; in check mode what they would be.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: What is done.
+      type: str
+    target:
+      description: What it is done to.
+      type: str
+    effect:
+      description: What then holds.
+      type: str
+    undo:
+      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
+      type: str
+transaction:
+  description: Name of the run in journal and audit log.
+  returned: always
+  type: str
+  sample: 01795636800000000000-4711
+duration:
+  description: How long the run took, in seconds, without the start of the module.
+  returned: always
+  type: float
+  sample: 1.7
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._core import settings
+from ..module_utils._core.confirmation import OPTIONS
+from ..module_utils._core.operation import run
+from ..module_utils._core.waiting import SystemClock
+from ..module_utils._firewall.quarantine_operation import Ports, QuarantineHost
+from ..module_utils._ports import ssh_session
+from ..module_utils._ports.dead_man import TransientTimer
+from ..module_utils._ports.evidence import EvidenceRecorder
+from ..module_utils._ports.files import Files
+from ..module_utils._ports.libvirt_host import LibvirtHost
+from ..module_utils._ports.nft import Nft
+from ..module_utils._ports.system_log import SystemLog
+from ..module_utils._ports.tcp_probe import TcpProbe
+
+STRINGS = {"type": "list", "elements": "str"}
+PORTS = {"type": "list", "elements": "int"}
+MANAGEMENT = {
+    "networks": {**STRINGS, "required": True},
+    "ports": {**PORTS, "default": [22]},
+}
+EVIDENCE = {
+    "networks": {**STRINGS, "required": True},
+    "ports": {**PORTS, "required": True},
+    "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
+    "direction": {"type": "str", "choices": ["outbound", "inbound"], "default": "outbound"},
+}
+METRICS = "/var/lib/prometheus/node-exporter/debvisor_quarantine.prom"
+
+
+def main() -> None:
+    dicts = {"type": "list", "elements": "dict", "default": []}
+    states, policies = ["quarantined", "released"], ["pause", "shutdown", "leave"]
+    module = AnsibleModule(
+        argument_spec={
+            "host": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": states, "default": "quarantined"},
+            "reason": {"type": "str"},
+            "requester": {"type": "str", "default": ""},
+            "management": {**dicts, "options": MANAGEMENT},
+            "evidence": {**dicts, "options": EVIDENCE},
+            "shared_addresses": {**STRINGS, "default": []},
+            "guests": {"type": "str", "choices": policies, "default": "pause"},
+            "quorum_roles": {**STRINGS, "default": []},
+            "cut_off_quorum_member": {"type": "str", "default": ""},
+            "strangers": {**STRINGS, "default": []},
+            "journal_minutes": {"type": "int", "default": 60},
+            "metrics_file": {"type": "path", "default": METRICS},
+            **OPTIONS,
+            "confirm_within": {"type": "float", "default": 180},
+        },
+        required_if=[("state", "quarantined", ["reason"])],
+        supports_check_mode=True,
+    )
+    ports = Ports(
+        Nft(), Files(), LibvirtHost(), EvidenceRecorder(), TcpProbe(), SystemLog(), ssh_session.client, SystemClock()
+    )  # fmt: skip
+    operation = QuarantineHost(ports, str(settings.firewall_dir()))
+    run(operation, module, dead_man=TransientTimer(str(settings.LIBEXEC_DIR)))
+
+
+if __name__ == "__main__":
+    main()

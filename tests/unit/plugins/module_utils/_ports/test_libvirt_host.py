@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guests as libvirt tells of them, with a stand-in for its module; real guests are on the lab's nodes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import TimedOut, Unreachable
+from ansible_collections.debvisor.hci.plugins.module_utils._ports import libvirt_host
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.libvirt_host import (
+    Guest,
+    GuestProblem,
+    LibvirtHost,
+)
+
+
+class LibvirtError(Exception):
+    pass
+
+
+class Domain:
+    def __init__(self, name: str, state: int, autostart: int = 0, persistent: int = 1) -> None:
+        self._name, self._state, self._autostart, self._persistent = (
+            name,
+            state,
+            autostart,
+            persistent,
+        )
+        self.done: list[object] = []
+
+    def UUIDString(self) -> str:
+        return f"uuid-{self._name}"
+
+    def name(self) -> str:
+        return self._name
+
+    def state(self) -> list[int]:
+        return [self._state, 1]
+
+    def isPersistent(self) -> int:
+        return self._persistent
+
+    def autostart(self) -> int:
+        if not self._persistent:
+            raise LibvirtError("cannot set autostart for transient domain")
+        return self._autostart
+
+    def setAutostart(self, value: int) -> None:
+        self.done.append(value)
+
+    def suspend(self) -> None:
+        raise LibvirtError("domain is not running")
+
+
+class Connection:
+    def __init__(self, *domains: Domain) -> None:
+        self.domains = domains
+        self.closed = False
+
+    def listAllDomains(self) -> list[Domain]:
+        return list(self.domains)
+
+    def lookupByUUIDString(self, uuid: str) -> Domain:
+        for domain in self.domains:
+            if domain.UUIDString() == uuid:
+                return domain
+        raise LibvirtError("domain not found")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A machine with libvirt, and its Python module."""
+    module = SimpleNamespace(
+        VIR_DOMAIN_RUNNING=1,
+        VIR_DOMAIN_BLOCKED=2,
+        VIR_DOMAIN_PAUSED=3,
+        VIR_DOMAIN_SHUTDOWN=4,
+        VIR_DOMAIN_SHUTOFF=5,
+        VIR_DOMAIN_CRASHED=6,
+        VIR_DOMAIN_PMSUSPENDED=7,
+        libvirtError=LibvirtError,
+        registerErrorHandler=lambda handler, context: None,
+        open=lambda uri: module.connection,
+    )
+    module.connection = Connection(
+        *(Domain(f"d{state}", state, state % 2) for state in range(1, 8)), Domain("brief", 1, 0, 0)
+    )
+    monkeypatch.setattr(libvirt_host, "libvirt", module)
+    monkeypatch.setattr(libvirt_host, "DAEMONS", ("/",))
+    return module
+
+
+def test_guests_are_told_with_what_matters(library: Any) -> None:
+    found = LibvirtHost().guests()
+    assert found[0] == Guest("uuid-brief", "brief", "running", False, False)
+    assert [(guest.name, guest.state, guest.autostart) for guest in found[1:]] == [
+        ("d1", "running", True),
+        ("d2", "running", False),
+        ("d3", "paused", True),
+        ("d4", "running", False),
+        ("d5", "shut off", True),
+        ("d6", "shut off", False),
+        ("d7", "paused", True),
+    ]
+
+
+def test_a_change_is_made_or_the_refusal_is_told(library: Any) -> None:
+    host = LibvirtHost()
+    host.set_autostart("uuid-d1", False)
+    assert library.connection.domains[0].done == [0]
+    with pytest.raises(GuestProblem, match="domain is not running"):
+        host.pause("uuid-d1")
+    with pytest.raises(GuestProblem, match="domain not found"):
+        host.resume("uuid-none")
+    host.close()
+    assert library.connection.closed
+
+
+def test_a_machine_without_libvirt_has_no_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt_host, "DAEMONS", ("/nowhere/libvirtd",))
+    host = LibvirtHost()
+    assert host.guests() == ()
+    host.close()
+
+
+def test_a_machine_with_libvirt_that_does_not_tell_is_unknown(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*asked: object) -> Any:
+        raise LibvirtError("Connection refused")
+
+    library.open = refuse
+    with pytest.raises(Unreachable, match="Connection refused"):
+        LibvirtHost().guests()
+    library.open = lambda uri: library.connection
+    library.connection.listAllDomains = refuse
+    with pytest.raises(Unreachable, match="Connection refused"):
+        LibvirtHost().guests()
+    monkeypatch.setattr(libvirt_host, "libvirt", None)
+    with pytest.raises(Unreachable, match="python3-libvirt"):
+        LibvirtHost().guests()
+
+
+def test_a_call_that_hangs_is_left_behind(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(libvirt_host, "CALL_TIMEOUT", 0.1)
+    library.connection.listAllDomains = lambda: released.wait(30)
+    try:
+        with pytest.raises(TimedOut, match="libvirt did not answer"):
+            LibvirtHost().guests()
+    finally:
+        released.set()
