@@ -187,9 +187,11 @@ def _bulk(family: Family, lines: list[str], numbers: Sequence[int]) -> tuple[Lin
     sliced = ["/" in line for line in lines]
     plain = list(map(not_, sliced))
     hosts = _numbers(family, list(compress(lines, plain)))
-    parts = [line.split("/") for line in compress(lines, sliced)]
-    lengths = [_LENGTHS[family][length] for base, length in parts]
-    bases = _numbers(family, [base for base, length in parts])
+    parts = "/".join(compress(lines, sliced)).split("/") if any(sliced) else []
+    if len(parts) != 2 * sum(sliced):
+        raise _Unusual  # a line with more than one slash
+    lengths = list(map(_LENGTHS[family].__getitem__, parts[1::2]))
+    bases = _numbers(family, parts[::2])
     if family.bits in lengths or any(map(and_, bases, map(family.spans.__getitem__, lengths))):
         raise _Unusual  # a host in a network's clothes; or host bits, of which there is to be a notice
     if family is V6 and any(each >> 32 == 0xFFFF for each in (*hosts, *bases)):

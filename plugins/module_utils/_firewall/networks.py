@@ -14,7 +14,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise, repeat
+from itertools import chain, islice, pairwise, repeat
+from operator import eq
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 LENGTH_BITS = 8
@@ -164,9 +165,10 @@ def effective(
     for cover in (wide, holes):
         alone = _outside(family, alone, cover)
     by_length = group(family, subtract(family, wide, holes))
-    split_off = by_length.pop(family.bits)
-    single = [each for each, after in pairwise(chain(alone, (-1,))) if each != after]
-    by_length[family.bits] = sorted(single + split_off) if split_off else single
+    split_off = by_length.pop(family.bits, [])
+    if any(map(eq, alone, islice(alone, 1, None))):
+        alone = list(dict.fromkeys(alone))
+    by_length[family.bits] = sorted(alone + split_off) if split_off else alone
     return join_halves(family, by_length)
 
 
@@ -192,23 +194,28 @@ def join_halves(family: Family, by_length: ByLength) -> ByLength:
         present = joined.get(length, [])
         wholes = [low for low, high in pairwise(present) if low ^ high == half]
         if wholes:
-            gone = set(wholes).union(low | half for low in wholes)
-            joined[length] = [each for each in present if each not in gone]
+            joined[length] = _without_pairs(present, wholes)
             joined[length - 1] = sorted(joined.get(length - 1, []) + wholes)
     return {length: addresses for length, addresses in sorted(joined.items()) if addresses}
 
 
-def group(family: Family, networks: Sequence[int]) -> ByLength:
+def _without_pairs(present: Sequence[int], firsts: Iterable[int]) -> list[int]:
+    left: list[int] = []
+    done = 0
+    for first in firsts:
+        place = bisect_left(present, first, done)
+        left += present[done:place]
+        done = place + 2
+    left += present[done:]
+    return left
+
+
+def group(family: Family, networks: Iterable[int]) -> ByLength:
     """Sort networks into their prefix lengths; within each they keep their order."""
-    whole = family.bits
-    by_length: ByLength = {
-        whole: [each >> LENGTH_BITS for each in networks if each & LENGTH == whole]
-    }
+    by_length: list[list[int]] = [[] for length in range(family.bits + 1)]
     for each in networks:
-        length = each & LENGTH
-        if length != whole:
-            by_length.setdefault(length, []).append(each >> LENGTH_BITS)
-    return by_length
+        by_length[each & LENGTH].append(each >> LENGTH_BITS)
+    return {length: found for length, found in enumerate(by_length) if found}
 
 
 def ungroup(by_length: ByLength) -> list[int]:
