@@ -11,6 +11,7 @@ Whole lists go through list comprehensions and C functions; nothing makes an obj
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -120,8 +121,14 @@ def covering(family: Family, first: int, last: int) -> Iterator[int]:
 
 
 def in_order(family: Family, numbers: Iterable[int]) -> list[int]:
-    """Sort keys or addresses. Floats hold those of IPv4 (40 bits) exactly, and sort twice as fast as integers."""
-    return sorted(numbers, key=float if family is V4 else None)
+    """Sort keys or addresses.
+
+    Floats hold those of IPv4 (40 bits) exactly and sort twice as fast as integers. What comes back from the array are
+    new integers, which lie in memory in their order: to walk over them later takes half the time.
+    """
+    if family is V4:
+        return array("Q", sorted(numbers, key=float)).tolist()
+    return sorted(numbers)
 
 
 def places_in_order(family: Family, keys: Sequence[int]) -> list[int]:
