@@ -65,6 +65,17 @@ options:
         that comes from another place than the copy.
     type: float
     default: 0.5
+  max_share:
+    description:
+      - The part of a family's address space that it may cover at most, as M(debvisor.hci.nft_blocklist) has it. A new
+        copy that covers more is refused.
+    type: float
+    default: 0.1
+  strict:
+    description:
+      - Refuse a new copy with bits beyond the prefix of a network, such as C(10.1.2.3/8).
+    type: bool
+    default: false
   allow_empty:
     description:
       - Whether a list without entries is fit.
@@ -210,6 +221,8 @@ def main() -> None:
             "keyring": {"type": "path", "no_log": False},
             "header_file": {"type": "path"},
             "min_share": {"type": "float", "default": 0.5},
+            "max_share": {"type": "float", "default": 0.1},
+            "strict": {"type": "bool", "default": False},
             "allow_empty": {"type": "bool", "default": False},
             "max_bytes": {"type": "int", "default": 100_000_000},
             "timeout": {"type": "float", "default": 120},

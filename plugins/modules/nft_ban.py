@@ -15,7 +15,8 @@ description:
   - Drops every packet from the networks, those of open connections included, in a table of its own
     (C(inet debvisor_bans)), whose elements the kernel itself removes when their time is over.
   - Who asked for a ban, why and until when is kept in C(/var/lib/debvisor/firewall/bans.json). After a reboot a ban
-    lasts as long as it would have without.
+    lasts as long as it would have without, where the role P(debvisor.hci.blocklist#role) has installed the unit for it.
+  - A ban comes before the lists, so it holds for what an allow list names, too.
   - The addresses and gateways of this host, where the connection for this change came from, link-local and loopback
     addresses, and what O(protected) names cannot be banned.
 extends_documentation_fragment:
@@ -147,6 +148,7 @@ from ..module_utils._core.audit import requester
 from ..module_utils._core.operation import run
 from ..module_utils._core.waiting import SystemClock
 from ..module_utils._firewall.ban_operation import NftBan
+from ..module_utils._firewall.looking import Looking
 from ..module_utils._ports.files import Files
 from ..module_utils._ports.nft import Nft
 from ..module_utils._ports.surroundings import Surroundings
@@ -166,9 +168,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    book = str(settings.firewall_dir() / "bans.json")
+    folder, files, clock = settings.firewall_dir(), Files(), SystemClock()
+    looking = Looking(files, clock, str(folder / "blocklist"), str(folder / "bans.json"))
     asker = " ".join(requester().values())
-    run(NftBan(Nft(), Files(), Surroundings(), SystemClock(), book, asker), module)
+    run(NftBan(Nft(), files, Surroundings(), clock, looking, asker), module)
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ options:
   lists:
     description:
       - The lists, in the order in which they are asked. A packet counts for the first list that has its address.
+      - Needed with O(state=present). An empty list blocks nothing.
     type: list
     elements: dict
-    default: []
     suboptions:
       name:
         description:
@@ -92,7 +92,8 @@ options:
     default: present
 notes:
   - Changes that other programs made to the table's rules or sets are found and mended. Elements that they added to a
-    set or took out of it are not seen; O(rebuild=true) mends that.
+    set or took out of it are not seen; O(rebuild=true) mends that, and so does a reload of
+    C(debvisor-blocklist.service), where the role P(debvisor.hci.blocklist#role) has installed that.
 seealso:
   - module: debvisor.hci.nft_ban
   - module: debvisor.hci.block_info
@@ -201,7 +202,6 @@ def main() -> None:
             "lists": {
                 "type": "list",
                 "elements": "dict",
-                "default": [],
                 "options": {
                     "name": {"type": "str", "required": True},
                     "action": {"type": "str", "choices": ["block", "allow"], "default": "block"},
@@ -215,6 +215,7 @@ def main() -> None:
             "rebuild": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
+        required_if=[("state", "present", ["lists"])],
         supports_check_mode=True,
     )
     store = str(settings.firewall_dir() / "blocklist")

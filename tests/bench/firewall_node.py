@@ -271,8 +271,9 @@ def one_ban(rounds: str) -> None:
     records = Records(Journal(FOLDER / "journal"), Audit(FOLDER / "audit"), FOLDER / "lock")
     book = str(FOLDER / "bans.json")
     Path(book).unlink(missing_ok=True)
+    looking = Looking(Files(), SystemClock(), str(FOLDER / "store"), book)
     for number in range(int(rounds) + 1):
-        operation = NftBan(Nft(), Files(), Surroundings(), SystemClock(), book, "bench")
+        operation = NftBan(Nft(), Files(), Surroundings(), SystemClock(), looking, "bench")
         params = {
             "networks": [f"224.0.0.{number}"],
             "state": "present",
@@ -290,7 +291,6 @@ def one_ban(rounds: str) -> None:
             raise outcome.failure
         if number:  # the first makes the table
             tell(who="module", ms=1000 * took)
-    looking = Looking(Files(), SystemClock(), str(FOLDER / "store"), book)
     listed = (
         (FOLDER / "block.1000000").read_text().split()
         if (FOLDER / "block.1000000").exists()

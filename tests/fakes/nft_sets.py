@@ -75,7 +75,16 @@ class FakeNft:
             items.append({"set": told})
         for chain, rules in found.chains.items():
             items.append({"chain": {"name": chain, "handle": 3}})
-            items += [{"rule": {"chain": chain, "expr": rule, "handle": 4}} for rule in rules]
+            items += [
+                {
+                    "rule": {
+                        "chain": chain,
+                        "expr": [{"text": rule}, {rule.split()[-1]: None}],
+                        "handle": 4,
+                    }
+                }
+                for rule in rules
+            ]
         return items
 
     def load(self, script: Iterable[str]) -> None:
@@ -170,6 +179,8 @@ def _rule(table: FakeTable, text: str) -> str:
 def _change(held: dict[str, str], verb: str, listed: str) -> None:
     for each in listed.split(","):
         address, _space, rest = each.strip().partition(" ")
+        if re.search(r"\d{9}", rest):
+            raise NftFailed("nft refused the rules", why="value too large")
         if verb == "destroy":
             held.pop(address, None)
         else:

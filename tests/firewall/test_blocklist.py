@@ -34,6 +34,7 @@ from plugins.module_utils._core.operation import Records, execute
 from plugins.module_utils._core.waiting import SystemClock
 from plugins.module_utils._firewall.ban_operation import NftBan
 from plugins.module_utils._firewall.blocklist_operation import Blocklist
+from plugins.module_utils._firewall.looking import Looking
 from plugins.module_utils._ports.files import Files
 from plugins.module_utils._ports.nft import Nft
 from plugins.module_utils._ports.surroundings import Surroundings
@@ -50,8 +51,9 @@ class Dying(Nft):
 
 which, Dying.when, params = json.loads(sys.argv[1])
 ports = Dying(), Files(), Surroundings(), SystemClock()
-folder = "/var/lib/debvisor/firewall/"
-made = NftBan(*ports, folder + "bans.json", "test") if which == "ban" else Blocklist(*ports, folder + "blocklist")
+store, book = "/var/lib/debvisor/firewall/blocklist", "/var/lib/debvisor/firewall/bans.json"
+looking = Looking(Files(), SystemClock(), store, book)
+made = NftBan(*ports, looking, "test") if which == "ban" else Blocklist(*ports, store)
 outcome = execute(made, params, Records.default())
 print(json.dumps({
     "failure": str(outcome.failure or ""), "changed": outcome.changed, "unwound": outcome.unwound, **outcome.plan.facts,

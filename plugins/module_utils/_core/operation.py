@@ -101,7 +101,7 @@ def execute(
         def undecided() -> str:
             return _undecided(operation, scope, records, dead_man)
 
-        with _locked(records.locks, scope, lock_timeout, undecided):
+        with locked(records.locks, scope, lock_timeout, undecided):
             _unwind_leftovers(operation, scope, records, dead_man, outcome)
             outcome.plan = operation.plan(operation.observe(wanted), wanted)
             outcome.warnings.extend(outcome.plan.warnings)
@@ -135,7 +135,7 @@ def confirm(
         with (
             contextlib.nullcontext()
             if check
-            else _locked(records.locks, transaction.scope, lock_timeout)
+            else locked(records.locks, transaction.scope, lock_timeout)
         ):
             transaction = records.journal.find(identity)
             if transaction is None:  # decided while we waited
@@ -212,7 +212,7 @@ def revert(
         transaction = records.journal.find(identity)
         if transaction is None:
             return outcome
-        with _locked(records.locks, transaction.scope, lock_timeout):
+        with locked(records.locks, transaction.scope, lock_timeout):
             transaction = records.journal.find(identity)
             if transaction is None:  # decided while we waited
                 return outcome
@@ -437,7 +437,7 @@ def _record(
 
 
 @contextlib.contextmanager
-def _locked(
+def locked(
     folder: Path, scope: str, timeout: float, undecided: Callable[[], str] = str
 ) -> Iterator[None]:
     """Hold the scope's lock, once nothing is ``undecided``.

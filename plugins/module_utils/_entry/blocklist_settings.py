@@ -46,8 +46,8 @@ def read(path: Path) -> Settings:
     """
     try:
         told = json.loads(path.read_bytes())
-        feeds = {each["name"]: _feed(each) for each in told["feeds"]}
         loading = _filled(told["nft_blocklist"], LOADING)
+        feeds = {each["name"]: _feed(each, loading) for each in told["feeds"]}
         loading["lists"] = [_filled(each, LIST) for each in loading["lists"]]
     except OSError as cause:
         raise DebvisorError(f"{path} cannot be read", why=cause.strerror or str(cause)) from cause
@@ -60,12 +60,13 @@ def read(path: Path) -> Settings:
     return Settings(feeds, loading)
 
 
-def _feed(given: Mapping[str, Any]) -> dict[str, Any]:
+def _feed(given: Mapping[str, Any], loading: Mapping[str, Any]) -> dict[str, Any]:
     name = given["name"]
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a feed")
     dest = str(settings.feeds_dir() / f"{name}.txt")
-    return _filled(given, {**feed_operation.DEFAULTS, "name": name, "dest": dest})
+    alike = {option: loading[option] for option in ("max_share", "strict")}
+    return _filled(given, {**feed_operation.DEFAULTS, **alike, "name": name, "dest": dest})
 
 
 def _filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

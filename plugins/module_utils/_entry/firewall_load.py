@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 
 from .._core import settings
-from .._core.errors import DebvisorError
+from .._core.errors import Conflict, DebvisorError
+from .._core.operation import LOCK_TIMEOUT, locked
 from .._core.waiting import SystemClock
 from .._firewall import bans, blocklist
 from .._firewall.looking import Looking
@@ -25,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder = settings.firewall_dir()
     looking = Looking(Files(), SystemClock(), str(folder / "blocklist"), str(folder / "bans.json"))
     try:
-        tell(_bans(looking) if what == "bans" else _blocklist(looking))
+        with locked(settings.lock_dir(), f"nft:inet debvisor_{what}", LOCK_TIMEOUT):
+            tell(_bans(looking) if what == "bans" else _blocklist(looking))
     except DebvisorError as failure:
         complain(f"firewall-load: {failure}")
         return 1
@@ -34,13 +36,31 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _bans(looking: Looking) -> str:
     book = looking.book()
-    Nft().load(bans.whole(book, looking.now(), {}))
+    table = _present(bans.FAMILY, bans.TABLE, bans.OWNER)
+    if table is None and not book:
+        return "no bans"
+    Nft().load(bans.whole(book, looking.now(), table.counts if table else {}))
     return f"{len(book)} bans"
 
 
 def _blocklist(looking: Looking) -> str:
     store = looking.store()
+    table = _present(blocklist.FAMILY, blocklist.TABLE, blocklist.OWNER)
     if store is None:
         return "no lists"
-    Nft().load(blocklist.whole(store, {}))
+    Nft().load(blocklist.whole(store, table.counts if table else {}))
     return ", ".join(f"list {each.name}" for each in store.lists)
+
+
+def _present(family: str, name: str, owner: str) -> blocklist.Listed | None:
+    """Return what is there of a table of ours.
+
+    :raises Conflict: where it belongs to somebody else.
+    """
+    items = Nft().table(family, name)
+    if items is None:
+        return None
+    found = blocklist.listed(items, owner)
+    if not found.ours:
+        raise Conflict(f"the table {family} {name} belongs to somebody else; it is left alone")
+    return found

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from .._core.errors import Conflict, InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from . import bans, networks, protection
 from .bans import FAMILY, TABLE, Ban, Book, Listed
+from .looking import Looking
 from .protection import Protected, Surroundings
 
 
@@ -75,13 +76,20 @@ class NftBan(Operation[Wanted, Observed]):
     name = "nft_ban"
 
     def __init__(
-        self, nft: Nft, files: Files, around: Surroundings, clock: Clock, book: str, asker: str
+        self,
+        nft: Nft,
+        files: Files,
+        around: Surroundings,
+        clock: Clock,
+        looking: Looking,
+        asker: str,
     ) -> None:
         self._nft = nft
         self._files = files
         self._around = around
         self._clock = clock
-        self._book = book
+        self._looking = looking
+        self._book = looking.book_path
         self._asker = asker
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
@@ -133,7 +141,9 @@ class NftBan(Operation[Wanted, Observed]):
                 why=f"its comment does not begin with {bans.OWNER!r}",
                 hint=f"See what it is (nft list table {FAMILY} {TABLE}), and remove it if nobody needs it",
             )
-        secured = protection.protected(wanted.protected, self._around)
+        store = self._looking.store()
+        last = store.client if store else None
+        secured = protection.protected(wanted.protected, self._around, last)
         return Observed(self._read_book(), table, tuple(secured), int(self._clock.wall()))
 
     def _read_book(self) -> Book:
@@ -162,14 +172,15 @@ class NftBan(Operation[Wanted, Observed]):
         agree = (
             observed.table is not None
             and observed.table.networks == frozenset(book)
-            and observed.table.rules == len(bans.rules(bans.sets(book)))
+            and observed.table.verdicts == bans.verdicts(bans.sets(book))
         )
         facts = {
             "bans": [asdict(after[network]) for network in wanted.networks if network in after],
             "count": len(after),
         }
+        warnings = tuple(_caveats(wanted, book, after))
         if after == book and (agree or (observed.table is None and not after)):
-            return Plan(facts=facts)
+            return Plan(facts=facts, warnings=warnings)
         script = (
             bans.difference(book, after, now)
             if agree
@@ -192,6 +203,7 @@ class NftBan(Operation[Wanted, Observed]):
                 for network in changed
             ],
             facts=facts,
+            warnings=warnings,
         )
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
@@ -254,17 +266,31 @@ def _refuse_protected(wanted: Wanted, observed: Observed) -> None:
         raise InvalidInput(problems, hint="Nothing was changed; leave out what is protected")
 
 
+def _caveats(wanted: Wanted, book: Book, after: Book) -> Iterator[str]:
+    """Tell where the answer is not quite what was asked for."""
+    for network in wanted.networks:
+        family, key = networks.parse(network)
+        if not wanted.present:
+            address, length = networks.split_key(key)
+            for shorter in range(length - 1, -1, -1):
+                around = networks.key(address & ~family.spans[shorter], shorter)
+                if (wider := networks.text(family, around)) in after:
+                    yield f"{network} stays banned as a part of {wider}"
+        elif network in book and not wanted.renew:
+            ended = _end(book[network])
+            yield f"{network} is banned already, {ended}, and that stays; renew begins it anew"
+
+
+def _end(ban: Ban) -> str:
+    if not ban.until:
+        return "for ever"
+    return f"until {datetime.fromtimestamp(ban.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _effect(changed: list[str], after: Book) -> str:
     lifted = sum(network not in after for network in changed)
     return f"{len(changed) - lifted} banned, {lifted} lifted"
 
 
 def _line(ban: Ban | None) -> str:
-    if ban is None:
-        return ""
-    end = (
-        f"until {datetime.fromtimestamp(ban.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        if ban.until
-        else "for ever"
-    )
-    return f"{ban.network} {end}: {ban.reason} ({ban.requester})\n"
+    return f"{ban.network} {_end(ban)}: {ban.reason} ({ban.requester})\n" if ban else ""

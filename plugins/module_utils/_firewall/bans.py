@@ -99,8 +99,11 @@ def decode(content: bytes, where: str) -> Book:
         if told["format"] != FORMAT:
             raise ValueError(f"format {told['format']!r}, expected {FORMAT}")
         bans = [Ban(**each) for each in told["bans"]]
+        for ban in bans:
+            if not (isinstance(ban.since, int) and isinstance(ban.until, int)):
+                raise ValueError(f"the times of {ban.network} are no numbers")
         return {networks.text(*ban.key): ban for ban in bans}
-    except (ValueError, KeyError, TypeError) as cause:
+    except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise BookTorn(
             f"{where} is no book of bans, or is damaged",
             why=str(cause),
@@ -191,7 +194,10 @@ def _elements(
 def _element(ban: Ban, now: int | None) -> str:
     family, key = ban.key
     written = address_text(family, split_key(key)[0])
-    return f"{written} timeout {ban.until - now}s" if ban.until and now is not None else written
+    if not ban.until or now is None:
+        return written
+    days, rest = divmod(ban.until - now, 86400)
+    return f"{written} timeout {f'{days}d' if days else ''}{rest}s"  # nft takes no number of more than 8 digits
 
 
 def removal() -> str:
@@ -205,7 +211,7 @@ class Listed:
 
     ours: bool
     networks: frozenset[str]
-    rules: int
+    verdicts: tuple[str, ...]
     counts: dict[str, tuple[int, int]]
 
 
@@ -218,5 +224,20 @@ def listed(items: Sequence[Mapping[str, Any]]) -> Listed:
             length = item["set"]["name"].rpartition("_")[2]
             for element in item["set"].get("elem", []):
                 value = element["elem"]["val"] if isinstance(element, dict) else element
-                found.add(networks.text(*networks.parse(f"{value}/{length}")))
-    return Listed(told.ours, frozenset(found), sum("rule" in item for item in items), told.counts)
+                found.add(_network(f"{value}/{length}"))
+    ends = [item["rule"]["expr"][-1] for item in items if "rule" in item]
+    verdicts = tuple(verdict for end in ends for verdict in end)
+    return Listed(told.ours, frozenset(found), verdicts, told.counts)
+
+
+def _network(written: str) -> str:
+    """Return a network in its one form; what is none, and so not of ours, as it is."""
+    try:
+        return networks.text(*networks.parse(written))
+    except ValueError:
+        return written
+
+
+def verdicts(kinds: Iterable[tuple[Family, int]]) -> tuple[str, ...]:
+    """Return what the rules come to, one after the other, as :class:`Listed` has it."""
+    return tuple(rule.rpartition(" ")[2] for rule in rules(kinds))

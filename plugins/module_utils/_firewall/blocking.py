@@ -19,6 +19,7 @@ def why(written: str, store: Store | None, book: Book, now: int) -> dict[str, An
 
     :raises ValueError: where it is no address.
     """
+    written = networks.unmapped(written)  # daemons that listen on both families log IPv4 that way
     family, number = networks.family_of(written), networks.address(written)
     bans = list(_bans(family, number, book, now))
     lists = list(_lists(family, number, store)) if store else []

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from .networks import FAMILIES, Family, address_text
+from .networks import FAMILIES, V6, Family, address_text
 from .packed import Packed
 from .store import ALLOW, KeptList, Store
 
@@ -197,5 +197,5 @@ def listed(items: Sequence[Mapping[str, Any]], owner: str = OWNER) -> Listed:
 
 
 def share(family: Family, addresses: int) -> float:
-    """Return which part of the address space so many addresses are."""
-    return addresses / float(1 << family.bits)
+    """Return which part of the address space so many addresses are; of IPv6, of what is in use (2000::/3, RFC 4291)."""
+    return addresses / float(1 << (family.bits - (3 if family is V6 else 0)))

@@ -27,10 +27,21 @@ from .lists import Reading
 from .networks import FAMILIES, ByLength, Family
 from .packed import Packed, change, pack
 from .protection import Protected, Surroundings
-from .store import ALLOW, BLOCK, Content, KeptList, Store, decode, encode, fingerprint, indexed
+from .store import (
+    ALLOW,
+    BLOCK,
+    PROTECTED,
+    Content,
+    KeptList,
+    Store,
+    StoreTorn,
+    decode,
+    encode,
+    fingerprint,
+    indexed,
+)
 
-PROTECTED = "protected"
-"""The list that nobody writes. Its name is taken."""
+TAKEN = {PROTECTED: "use the option protected", "bans": "metrics count the bans under it"}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 MOST_SOURCES = 256
 MOST_PROBLEMS = 1000
@@ -142,7 +153,8 @@ class Blocklist(Operation[Wanted, Observed]):
     def parse(self, params: Mapping[str, Any]) -> Wanted:
         problems: list[Problem] = []
         wanted = [
-            _wanted_list(number, each, problems) for number, each in enumerate(params["lists"])
+            _wanted_list(number, each, problems)
+            for number, each in enumerate(params["lists"] or [])
         ]
         names = [each.name for each in wanted]
         for each in wanted:
@@ -176,8 +188,8 @@ class Blocklist(Operation[Wanted, Observed]):
                 why=f"its comment does not begin with {blocklist.OWNER!r}",
                 hint=f"See what it is (nft list table {FAMILY} {TABLE}), and remove it if nobody needs it",
             )
-        store = self._kept()
-        client = self._around.client() or _last_client(store)
+        store = self._kept(torn_is_empty=wanted.rebuild or not wanted.present)
+        client = self._around.client() or (store.client if store else None)
         if not wanted.present:
             return Observed(table, store, {}, (), client, 0)
         secured = protection.protected(wanted.protected, self._around, client)
@@ -190,9 +202,16 @@ class Blocklist(Operation[Wanted, Observed]):
             int(self._clock.wall()),
         )
 
-    def _kept(self) -> Store | None:
+    def _kept(self, *, torn_is_empty: bool = False) -> Store | None:
         data = self._files.mapped(self._store)
-        return None if data is None else decode(data, self._store)
+        if data is None:
+            return None
+        try:
+            return decode(data, self._store)
+        except StoreTorn:
+            if torn_is_empty:
+                return Store()
+            raise
 
     def _sources(
         self, wanted: Wanted, store: Store | None, secured: Sequence[Protected]
@@ -207,15 +226,27 @@ class Blocklist(Operation[Wanted, Observed]):
                 wanted.strict or kept is None or _changed(each, kept, digests[each.name], allowed)
             )
             found[each.name] = [
-                Source(
-                    where,
-                    digest,
-                    lists.read(self._content(each, where)) if fresh else None,
-                    not path,
-                )
+                Source(where, digest, self._read(each, where, digest) if fresh else None, not path)
                 for (where, path), digest in zip(_places(each), digests[each.name], strict=True)
             ]
         return found
+
+    def _read(self, each: WantedList, where: str, digest: str) -> Reading:
+        """Read a source whose digest is known.
+
+        :raises Conflict: where it is another one by now.
+        """
+        seen = hashlib.sha256()
+
+        def watched() -> Iterator[bytes]:
+            for block in self._content(each, where):
+                seen.update(block)
+                yield block
+
+        reading = lists.read(watched())
+        if reading.whole and seen.hexdigest() != digest:
+            raise Conflict(f"{where} changed while it was read", hint="Run again")
+        return reading
 
     def _content(self, each: WantedList, where: str) -> Iterable[bytes]:
         return self._files.blocks(where) if where in each.files else [_inline(each)]
@@ -342,8 +373,8 @@ def _wanted_list(number: int, each: Mapping[str, Any], problems: list[Problem]) 
                 f"{option}.name", f"{name!r} is not a letter and up to 30 more of a-z, 0-9 and _"
             )
         )
-    if name == PROTECTED:
-        problems.append(Problem(f"{option}.name", f"{name!r} is taken; use the option protected"))
+    if name in TAKEN:
+        problems.append(Problem(f"{option}.name", f"{name!r} is taken: {TAKEN[name]}"))
     for line, entry in enumerate(each["entries"]):
         if "\n" in entry:
             problems.append(Problem(f"{option}.entries[{line}]", "is more than one line"))
@@ -367,11 +398,6 @@ def _places(each: WantedList) -> list[tuple[str, bool]]:
 
 def _inline(each: WantedList) -> bytes:
     return "\n".join(each.inline).encode(errors="surrogateescape")
-
-
-def _last_client(store: Store | None) -> str | None:
-    kept = store.list(PROTECTED) if store else None
-    return kept.sources[0]["client"] if kept else None
 
 
 def _allowed_digest(

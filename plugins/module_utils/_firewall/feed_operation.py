@@ -36,7 +36,7 @@ from .._core.errors import (
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.secret import Secret
 from .._core.waiting import Clock
-from . import feed, lists, networks
+from . import blocklist, feed, lists, networks
 from .feed import BadFeed, Record, Trouble
 
 DEFAULTS: Mapping[str, Any] = {
@@ -47,6 +47,8 @@ DEFAULTS: Mapping[str, Any] = {
     "keyring": None,
     "header_file": None,
     "min_share": 0.5,
+    "max_share": 0.1,
+    "strict": False,
     "allow_empty": False,
     "max_bytes": 100_000_000,
     "timeout": 120.0,
@@ -148,6 +150,8 @@ class Wanted:
     keyring: str
     header_file: str
     min_share: float
+    max_share: float
+    strict: bool
     allow_empty: bool
     max_bytes: int
     timeout: float
@@ -229,6 +233,8 @@ class BlocklistFeed(Operation[Wanted, Observed]):
             keyring=params["keyring"] or "",
             header_file=params["header_file"] or "",
             min_share=params["min_share"],
+            max_share=params["max_share"],
+            strict=params["strict"],
             allow_empty=params["allow_empty"],
             max_bytes=params["max_bytes"],
             timeout=params["timeout"],
@@ -426,6 +432,8 @@ def _problems(params: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("keyring", "is missing, and signature needs it")
     if not 0 <= params["min_share"] <= 1:
         yield Problem("min_share", f"{params['min_share']:g} is not from 0 to 1")
+    if not 0 < params["max_share"] <= 1:
+        yield Problem("max_share", f"{params['max_share']:g} is not above 0 and up to 1")
     for option in ("max_bytes", "timeout", "max_age"):
         if params[option] <= 0:
             yield Problem(option, f"{params[option]:g} is not more than 0")
@@ -463,13 +471,14 @@ def _marked(held: Record | None, delivery: Delivery | None) -> Record | None:
 
 
 def _check_fit(wanted: Wanted, held: Record | None, reading: lists.Reading) -> None:
-    """Refuse content that is wrong, empty, or suspiciously small.
+    """Refuse content that is wrong, empty, suspiciously small, or that no list may have.
 
     :raises BadFeed: saying which.
     """
-    if reading.faults:
-        told = [f"line {fault.line}: {fault.what}" for fault in reading.faults[:SHOWN_FAULTS]]
-        count = len(reading.faults)
+    faults = reading.faults + (reading.notices if wanted.strict else [])
+    if faults:
+        told = [f"line {fault.line}: {fault.what}" for fault in faults[:SHOWN_FAULTS]]
+        count = len(faults)
         more = f"; and {count - SHOWN_FAULTS} more" if count > SHOWN_FAULTS else ""
         lines = f"{'' if reading.whole else 'the first '}{reading.lines} lines"
         raise BadFeed(f"{count} of {lines} are wrong", why="; ".join(told) + more)
@@ -484,6 +493,14 @@ def _check_fit(wanted: Wanted, held: Record | None, reading: lists.Reading) -> N
             why=f"less than {wanted.min_share:g} of the last good copy is left",
             hint="Where that is right, run once with a lower min_share",
         )
+    for family, column in reading.columns.items():
+        found = networks.effective(family, column.hosts, column.sections, ())
+        share = blocklist.share(family, networks.size(found, family))
+        if share > wanted.max_share:
+            raise BadFeed(
+                f"it covers {share:.1%} of all {family.title} addresses",
+                why=f"max_share is {wanted.max_share:.1%}",
+            )
 
 
 def _keeping(observed: Observed, trouble: DebvisorError, wanted: Wanted) -> Plan:

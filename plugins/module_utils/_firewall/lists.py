@@ -26,6 +26,9 @@ MOST_FAULTS = 10_000
 """Reading ends soon after so many: what has more is no list, and to tell of each line of it takes gigabytes."""
 LONGEST_LINE = 4096
 """Bytes of a line. Nothing that is a list has longer ones, and a file without line ends must not fill the memory."""
+_NOT_PLAIN = "#; \t\v\f\x1c\x1d\x1e\x1f\x85\xa0"
+"""Signs by which a line is not one word. They begin comments, or are blanks to split()."""
+_MAPPED = "is an IPv4-mapped address, which no packet carries; write {}"
 _BOM = "\xef\xbb\xbf"  # UTF-8's, read byte by byte
 _LENGTHS = {
     family: {str(length): length for length in range(family.bits + 1)} for family in FAMILIES
@@ -138,11 +141,12 @@ def _take(reading: Reading, text: str) -> None:
     first = reading.lines + 1
     lines = text.split()
     numbers: Sequence[int] = range(first, first + len(lines))
-    if len(lines) != text.count("\n") or any(map(text.__contains__, "#; \t")):
+    lone = text.count("\r") != text.count("\r\n")
+    if lone or len(lines) != text.count("\n") or any(map(text.__contains__, _NOT_PLAIN)):
         lines, numbers = _stripped(text, first)  # words are not lines here
+    if "-" in text:
+        lines, numbers = _without_ranges(reading, lines, numbers)
     try:
-        if "-" in text:
-            raise _Unusual
         if ":" not in text:
             taken = [(V4, _bulk(V4, lines, numbers))]
         else:
@@ -155,10 +159,21 @@ def _take(reading: Reading, text: str) -> None:
     except (_Unusual, OSError, ValueError, KeyError):
         _one_by_one(reading, lines, numbers)
     else:
-        for family, parts in taken:
-            hosts, sections = parts
+        for family, (hosts, sections) in taken:
             reading.columns[family].add_hosts(*hosts)
             reading.columns[family].add_sections(*sections)
+
+
+def _without_ranges(
+    reading: Reading, lines: list[str], numbers: Sequence[int]
+) -> tuple[list[str], Sequence[int]]:
+    """Take the lines with a dash by themselves, and return the others. Dashes are mostly in comments."""
+    dashed = ["-" in line for line in lines]
+    if not any(dashed):
+        return lines, numbers
+    _one_by_one(reading, list(compress(lines, dashed)), list(compress(numbers, dashed)))
+    others = list(map(not_, dashed))
+    return list(compress(lines, others)), list(compress(numbers, others))
 
 
 def _stripped(text: str, first: int) -> tuple[list[str], Sequence[int]]:
@@ -244,7 +259,14 @@ def _line(line: str) -> tuple[Family, list[int], str]:
     length = _LENGTHS[family][length_text] if slash else family.bits
     beyond = number & family.spans[length]
     network = networks.key(number - beyond, length)
-    _refuse_mapped(family, number)
+    if networks.mapped(family, number):
+        if length == family.bits:
+            raise ValueError(_MAPPED.format(networks.unmapped(base)))
+        return (
+            family,
+            [],
+            "is a network of IPv4-mapped addresses, which no packet carries; left out",
+        )
     if beyond:
         return (
             family,
@@ -260,7 +282,8 @@ def _range(line: str) -> tuple[Family, list[int], str]:
     if networks.family_of(end) is not family:
         raise ValueError(f"{_shown(line)} is a range from one family to the other")
     first, last = _address(start), _address(end)
-    _refuse_mapped(family, first)
+    if networks.mapped(family, first):
+        raise ValueError(_MAPPED.format(networks.unmapped(start)))
     if last < first:
         raise ValueError(f"{_shown(line)} is a range that ends before it begins")
     return family, list(networks.covering(family, first, last)), ""
@@ -271,12 +294,6 @@ def _address(written: str) -> int:
         return networks.address(written)
     except ValueError:
         raise ValueError(f"{_shown(written)} is not an address") from None
-
-
-def _refuse_mapped(family: Family, number: int) -> None:
-    if family is V6 and number >> 32 == 0xFFFF:
-        plain = networks.address_text(V4, number & 0xFFFFFFFF)
-        raise ValueError(f"is an IPv4-mapped address, which no packet carries; write {plain}")
 
 
 def _shown(written: str) -> str:

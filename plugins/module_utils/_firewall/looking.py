@@ -37,7 +37,7 @@ class Looking:
         self._files = files
         self._clock = clock
         self._store = store
-        self._book = book
+        self.book_path = book
 
     def store(self) -> Store | None:
         """Return the lists that are in force, or None where there are none."""
@@ -46,9 +46,11 @@ class Looking:
 
     def book(self) -> Book:
         """Return the bans that are in force."""
-        if self._files.facts(self._book) is None:
+        if self._files.facts(self.book_path) is None:
             return {}
-        return bans.active(bans.decode(self._files.read(self._book), self._book), self.now())
+        return bans.active(
+            bans.decode(self._files.read(self.book_path), self.book_path), self.now()
+        )
 
     def now(self) -> int:
         """Return the time in seconds since 1970."""

@@ -80,6 +80,17 @@ def address(text: str) -> int:
         raise ValueError(f"{text!r} is not an address") from wrong
 
 
+def mapped(family: Family, number: int) -> bool:
+    """Tell whether an address is an IPv4 one in IPv6's clothes (RFC 4291 section 2.5.5.2), as programs log them."""
+    return family is V6 and number >> 32 == 0xFFFF
+
+
+def unmapped(written: str) -> str:
+    """Return the IPv4 address that an IPv4-mapped one stands for, and any other as it is."""
+    number = address(written)
+    return address_text(V4, number & 0xFFFFFFFF) if mapped(family_of(written), number) else written
+
+
 def address_text(family: Family, number: int) -> str:
     """Return an address as text."""
     return inet_ntop(family.number, number.to_bytes(family.bytes, "big"))
@@ -101,6 +112,10 @@ def parse(written: str) -> tuple[Family, int]:
     family = family_of(base)
     number = address(base)
     length = family.bits
+    if mapped(family, number):
+        raise ValueError(
+            f"{written} is an IPv4-mapped address, which no packet carries; write {unmapped(base)}"
+        )
     if slash:
         if not (length_text.isascii() and length_text.isdigit() and int(length_text) <= length):
             raise ValueError(f"/{length_text} is not a prefix length from 0 to {family.bits}")

@@ -18,6 +18,7 @@ ALWAYS = {
     "::1": "the loopback address",
     "0.0.0.0": "a host that has no address yet (DHCP)",
     "::": "a host that has no address yet (duplicate address detection)",
+    "169.254.0.0/16": "link-local addresses",
     "fe80::/10": "link-local addresses, by which IPv6 finds its neighbours and gateways",
 }
 
@@ -60,7 +61,9 @@ def protected(
     for address in sorted(around.gateways()):
         reasons.setdefault(address, "a gateway")
     if client := around.client() or last_client:
-        reasons.setdefault(client, "where the connection for this change came from")
+        reasons.setdefault(
+            networks.unmapped(client), "where the connection for this change came from"
+        )
     for network in named:
         reasons.setdefault(network, "named as protected")
     found = []

@@ -36,6 +36,8 @@ from .packed import Packed, pack
 
 MAGIC = b"dvlists1"
 ALLOW, BLOCK = "allow", "block"
+PROTECTED = "protected"
+"""The list that nobody writes: what stays reachable."""
 
 
 class StoreTorn(DebvisorError):
@@ -113,6 +115,12 @@ class Store:
     """A digest of the table's rules as the kernel listed them after the load, to see what others did to them."""
     fingerprint: str = ""
     """What the elements of all sets come to. The kernel's table carries it, as a sign that both agree."""
+
+    @property
+    def client(self) -> str | None:
+        """Where the last connection for a change came from."""
+        kept = self.list(PROTECTED)
+        return kept.sources[0]["client"] if kept else None
 
     def list(self, name: str) -> KeptList | None:
         """Return the list of that name."""
@@ -230,7 +238,7 @@ def decode(data: bytes | memoryview, where: str) -> Store:
             header["rules"],
             header["fingerprint"],
         )
-    except (ValueError, KeyError, TypeError) as cause:
+    except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise StoreTorn(
             f"{where} is no store of lists, or is damaged",
             why=str(cause),

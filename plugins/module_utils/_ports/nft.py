@@ -124,6 +124,8 @@ def _refusal(said: str, code: int) -> NftFailed:
         hint = "This kernel lacks a feature that the rules need: look for nf_tables and nft_* among its modules"
     elif "No buffer space" in why or "Cannot allocate memory" in why:
         hint = "The kernel has no room for it: give the machine memory, or list less"
+    elif "No such file or directory" in why:
+        hint = "Something that it names is not there: a table, a set, or a feature of this kernel (nf_tables, nft_*)"
     details = {"line": int(located[1])} if located else {}
     kind = NoSuchObject if "No such file or directory" in why else NftFailed
     what = "nft refused the rules; nothing of them is in force"

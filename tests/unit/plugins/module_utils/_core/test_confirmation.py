@@ -24,9 +24,9 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import 
 from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
     Outcome,
     Records,
-    _locked,
     confirm,
     execute,
+    locked,
     revert,
     run,
 )
@@ -305,7 +305,7 @@ def test_another_run_waits_for_the_decision_its_bounded_time(world: World) -> No
 
 def test_the_dead_man_waits_for_a_run_that_still_works_a_bounded_time(world: World) -> None:
     identity = world.fill().transaction
-    with _locked(world.records.locks, f"drawers:{world.folder}", 1):
+    with locked(world.records.locks, f"drawers:{world.folder}", 1):
         outcome = world.fire(identity, lock_timeout=0.05)
     assert isinstance(outcome.failure, TimedOut)
     assert world.dead_man.armed == [identity]

@@ -25,8 +25,8 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import 
 from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
     Outcome,
     Records,
-    _locked,
     execute,
+    locked,
     run,
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import Action, Plan, Undo
@@ -221,7 +221,7 @@ def test_all_problems_of_the_input_are_reported_at_once(world: World) -> None:
 
 
 def test_a_second_run_on_the_same_scope_waits_its_bounded_time(world: World) -> None:
-    with _locked(world.records.locks, f"drawers:{world.folder}", 1):
+    with locked(world.records.locks, f"drawers:{world.folder}", 1):
         outcome = world.fill(lock_timeout=0.05)
     assert isinstance(outcome.failure, TimedOut)
     assert world.state == BEFORE

@@ -54,8 +54,12 @@ class World:
             "protected": [],
             **options,
         }
-        operation = NftBan(self.nft, Files(), self.place, self.time, str(self.book), "root here")
+        operation = NftBan(self.nft, Files(), self.place, self.time, self.looking, "root here")
         return execute(operation, params, self.records, check=check)
+
+    @property
+    def looking(self) -> Looking:
+        return Looking(Files(), self.time, str(self.book.parent / "blocklist"), str(self.book))
 
     def lift(self, *networks: str) -> Outcome:
         return self.run(*networks, state="absent")
@@ -65,8 +69,7 @@ class World:
         return {name: held for name, held in self.nft.tables[TABLE].sets.items() if held}
 
     def why(self, address: str) -> dict[str, Any]:
-        looking = Looking(Files(), self.time, str(self.book.parent / "blocklist"), str(self.book))
-        return looking.why({"addresses": [address]})["addresses"][0]
+        return self.looking.why({"addresses": [address]})["addresses"][0]
 
 
 @pytest.fixture
