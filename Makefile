@@ -16,7 +16,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # What the lab and the tests need on this machine, as Debian packages.
 PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap openssh-client python3-venv rsync git \
-  bind9-dnsutils bind9-utils
+  bind9-dnsutils bind9-utils sqv gnupg openssl
 
 # Programs of the virtual environment, and its collections, for everything that is run from here.
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin
@@ -115,6 +115,10 @@ bench: lab ## measure us and our peers in turn, on the lab; results in build/ben
 .PHONY: bench-dns
 bench-dns: lab ## the same, for DNS alone
 	@$(BIN)/python -m tests.bench dns
+
+.PHONY: bench-firewall
+bench-firewall: lab ## the same, for lists and bans alone
+	@$(BIN)/python -m tests.bench firewall
 
 .PHONY: bench-tsig
 bench-tsig: lab ## the same, for TSIG rotation alone

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .errors import CannotRecord
@@ -49,12 +49,19 @@ def write_whole(
 
     :raises OSError: as the system says it; the old file is then untouched and nothing is left beside it.
     """
+    write_blocks(path, [content], mode=mode, uid=uid, gid=gid)
+
+
+def write_blocks(
+    path: Path, blocks: Iterable[bytes], *, mode: int = 0o600, uid: int = -1, gid: int = -1
+) -> None:
+    """Do as :func:`write_whole`, with content that comes in blocks and need not fit into memory."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchown(stream.fileno(), uid, gid)
             os.fchmod(stream.fileno(), mode)
-            stream.write(content)
+            stream.writelines(blocks)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(name, path)

@@ -55,3 +55,13 @@ def keyring_file() -> Path:
 def firewall_dir() -> Path:
     """What the packet filter is made from: lists, bans, rule sets, the present quarantine."""
     return state_dir() / "firewall"
+
+
+def feeds_dir() -> Path:
+    """The last good copies of blocklist feeds, each as ``<name>.txt``."""
+    return firewall_dir() / "feeds"
+
+
+def blocklist_config() -> Path:
+    """What the timer refreshes and loads: the options of feeds and of the lists, as the role wrote them."""
+    return CONFIG_DIR / "blocklist.json"

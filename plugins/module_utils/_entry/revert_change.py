@@ -48,10 +48,11 @@ OPERATIONS: Mapping[str, Callable[[], Operation[Any, Any]]] = {
 
 def main(
     arguments: list[str] | None = None,
-    operations: Mapping[str, Callable[[], Operation[Any, Any]]] = OPERATIONS,
+    operations: Mapping[str, Callable[[], Operation[Any, Any]]] | None = None,
     records: Records | None = None,
 ) -> int:
     """Exit 0: nothing is left of the change, or it was confirmed; 1: it cannot be taken back now."""
+    operations = OPERATIONS if operations is None else operations
     parser = argparse.ArgumentParser(prog="revert-change", description=(__doc__ or "").strip())
     parser.add_argument("operation", choices=sorted(operations))
     parser.add_argument("transaction")

@@ -22,6 +22,8 @@ from socket import inet_pton
 from . import networks
 from .networks import FAMILIES, V4, V6, Family
 
+MOST_FAULTS = 10_000
+"""Reading ends soon after so many: what has more is no list, and to tell of each line of it takes gigabytes."""
 LONGEST_LINE = 4096
 """Bytes of a line. Nothing that is a list has longer ones, and a file without line ends must not fill the memory."""
 _BOM = "\xef\xbb\xbf"  # UTF-8's, read byte by byte
@@ -61,6 +63,8 @@ class Reading:
     faults: list[Fault] = field(default_factory=list)
     notices: list[Fault] = field(default_factory=list)
     lines: int = 0
+    whole: bool = True
+    """False where reading ended early, because so much was wrong."""
 
     @property
     def count(self) -> int:
@@ -69,7 +73,7 @@ class Reading:
 
 
 def read(blocks: Iterable[bytes]) -> Reading:
-    """Read a list from its bytes, in pieces of any size. Finds every fault; raises nothing for any."""
+    """Read a list from its bytes, in pieces of any size. Finds every fault, within reason; raises nothing for any."""
     reading = Reading()
     for number, content in enumerate(_whole_lines(blocks)):
         text = content.decode("latin-1")
@@ -79,6 +83,9 @@ def read(blocks: Iterable[bytes]) -> Reading:
         reading.lines += text.count("\n")
         if not text.endswith("\n"):
             reading.lines += 1
+        if len(reading.faults) > MOST_FAULTS:
+            reading.whole = False
+            break
     return reading
 
 

@@ -13,7 +13,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from .._core.confirmation import check_limit
 from .._core.errors import InvalidInput, Problem, Refused, VerificationFailed
@@ -52,7 +52,7 @@ class Files(Protocol):
     def remove(self, path: str) -> None: ...
 
 
-Client = Callable[[], tuple[str, int] | None]
+Client: TypeAlias = "Callable[[], tuple[str, int] | None]"
 """Tells the address that the present SSH session comes from, and the port of ours that it came to."""
 
 

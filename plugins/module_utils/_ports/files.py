@@ -11,11 +11,11 @@ import mmap
 import os
 import pwd
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._core.durable import private_umask, sync_folder, write_whole
+from .._core.durable import private_umask, sync_folder, write_blocks, write_whole
 from .._core.errors import DebvisorError
 
 
@@ -141,6 +141,13 @@ class Files:
         with _told(path, "written"):
             write_whole(Path(path), content, mode=mode, uid=uid, gid=gid)
 
+    def write_blocks(
+        self, path: str, blocks: Iterable[bytes], *, mode: int, uid: int, gid: int
+    ) -> None:
+        """Do as :meth:`write`, with content that need not fit into memory."""
+        with _told(path, "written"):
+            write_blocks(Path(path), blocks, mode=mode, uid=uid, gid=gid)
+
     def link(self, path: str, target: str) -> None:
         """Make the path a symbolic link, in the place of whatever file is there; readers see the old or the new."""
         with _told(path, "linked"):
@@ -167,7 +174,7 @@ class Files:
         """Keep a copy for undo, for our account alone, with the original's time."""
         with _told(path, "copied"):
             found = os.lstat(path)
-            write_whole(Path(aside), Path(path).read_bytes(), mode=0o600)
+            write_blocks(Path(aside), self.blocks(path), mode=0o600)
             os.utime(aside, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def bring_back(self, aside: str, path: str, *, mode: int, uid: int, gid: int) -> None:

@@ -27,16 +27,12 @@ class NftFailed(DebvisorError):
     """nft cannot be run, or refused a script; then nothing of the script is in force."""
 
 
+class NoSuchObject(NftFailed):
+    """What a script or a question names is not there."""
+
+
 class Nft:
     """The rule sets of the kernel, seen and changed through the tool."""
-
-    def tables(self) -> frozenset[tuple[str, str]]:
-        """Return family and name of every table."""
-        return frozenset(
-            (item["table"]["family"], item["table"]["name"])
-            for item in self._listed("tables")
-            if "table" in item
-        )
 
     def table(
         self, family: str, name: str, *, elements: bool = False
@@ -45,23 +41,19 @@ class Nft:
 
         :param elements: also what its sets hold; without it they come empty, however many elements they have.
         """
-        if (family, name) not in self.tables():
+        try:
+            found = self._listed("table", family, name, terse=not elements)
+        except NoSuchObject:
             return None
-        found = self._listed("table", family, name, terse=not elements)
         return [item for item in found if "metainfo" not in item]
-
-    def ruleset(self) -> str:
-        """Return every table as text, without counts and without the elements of sets."""
-        return self._run(
-            [NFT, "--terse", "--stateless", "list", "ruleset"], timeout=LOOK_TIMEOUT
-        ).decode()
 
     def listing(self, family: str, name: str) -> str | None:
         """Return a table as text, whole but without counts, or None where there is none."""
-        if (family, name) not in self.tables():
-            return None
         words = [NFT, "--stateless", "list", "table", family, name]
-        return self._run(words, timeout=LOOK_TIMEOUT).decode()
+        try:
+            return self._run(words, timeout=LOOK_TIMEOUT).decode()
+        except NoSuchObject:
+            return None
 
     def load(self, script: Iterable[str]) -> None:
         """Make a script's commands take effect, all of them or none.
@@ -69,13 +61,6 @@ class Nft:
         :raises NftFailed: where nft refuses it; ``details["line"]`` is the line of the script, where nft names one.
         """
         self._load([NFT, "--file", "-"], script)
-
-    def rehearse(self, script: Iterable[str]) -> None:
-        """Load a script for real in a network namespace of its own, which ends with the call: no packet meets it.
-
-        :raises NftFailed: as :meth:`load`.
-        """
-        self._load([UNSHARE, "--net", NFT, "--file", "-"], script)
 
     def rehearsed(self, script: Iterable[str], family: str, name: str) -> str:
         """Rehearse a script that makes a table, and return that as :meth:`listing` would after :meth:`load`.
@@ -140,6 +125,6 @@ def _refusal(said: str, code: int) -> NftFailed:
     elif "No buffer space" in why or "Cannot allocate memory" in why:
         hint = "The kernel has no room for it: give the machine memory, or list less"
     details = {"line": int(located[1])} if located else {}
-    return NftFailed(
-        "nft refused the rules; nothing of them is in force", why=why, hint=hint, details=details
-    )
+    kind = NoSuchObject if "No such file or directory" in why else NftFailed
+    what = "nft refused the rules; nothing of them is in force"
+    return kind(what, why=why, hint=hint, details=details)

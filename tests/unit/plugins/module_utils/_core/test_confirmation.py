@@ -54,9 +54,13 @@ class World:
     def operation(self, hook=no_hook) -> FillDrawers:
         return FillDrawers(self.folder, hook, confirm_within=30)
 
-    def fill(self, hook=no_hook, wanted=WANTED, **options) -> Outcome:
+    def fill(self, hook=no_hook, wanted=None, **options) -> Outcome:
         return execute(
-            self.operation(hook), wanted, self.records, dead_man=self.dead_man, **options
+            self.operation(hook),
+            wanted or WANTED,
+            self.records,
+            dead_man=self.dead_man,
+            **options,
         )
 
     def confirm(self, identity: str, hook=no_hook, **options) -> Outcome:

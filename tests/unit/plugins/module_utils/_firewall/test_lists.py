@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall import lists, networks
@@ -179,3 +180,9 @@ def test_families_are_kept_apart() -> None:
     assert reading.columns[V4].keys == [32]
     assert reading.columns[V6].keys == [128]
     assert reading.count == 2
+
+
+def test_reading_ends_where_everything_is_wrong() -> None:
+    reading = lists.read(itertools.repeat(b"x\n" * 1000))  # without end
+    assert reading.lines == len(reading.faults) == 11_000
+    assert not reading.whole

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TypeAlias
 
 import netaddr
 import pytest
@@ -19,7 +20,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._firewall.networks im
 from hypothesis import given
 from hypothesis import strategies as st
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 
 @st.composite

@@ -25,9 +25,9 @@ def opening(service: str, **limits: Any) -> dict[str, Any]:
     return {"service": service, **anything, **limits}
 
 
-def parsed(*openings: dict[str, Any], services: Any = SERVICES) -> tuple[ruleset.Opening, ...]:
+def parsed(*openings: dict[str, Any], services: Any = None) -> tuple[ruleset.Opening, ...]:
     problems: list[Problem] = []
-    found = ruleset.parse({"services": services, "openings": openings}, problems)
+    found = ruleset.parse({"services": services or SERVICES, "openings": openings}, problems)
     assert problems == []
     return found
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,26 @@ def test_what_everybody_may_read_is_exposed(tmp_path: Path, mode: int, exposed: 
     assert Files().exposed(str(path)) is exposed
     assert Files().exposed(str(tmp_path / "link")) is exposed
     assert not Files().exposed(str(tmp_path / "none"))
+
+
+def test_blocks_replace_a_file_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text("old")
+
+    def torn() -> Iterator[bytes]:
+        yield b"n" * 1000
+        raise RuntimeError("the source ends")
+
+    with pytest.raises(RuntimeError):
+        Files().write_blocks(str(path), torn(), mode=0o640, uid=-1, gid=-1)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    Files().write_blocks(str(path), [b"n", b"ew"], mode=0o640, uid=-1, gid=-1)
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(Files().blocks(str(path), 2)) == [b"ne", b"w"]
+    with pytest.raises(FileProblem, match="cannot be written"):
+        Files().write_blocks(str(tmp_path / "none" / "x"), [], mode=0o640, uid=-1, gid=-1)
 
 
 def test_removing_what_has_no_folder_is_no_failure(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the blocklist's programs read, and that what they fill in is what the modules' documentation promises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import DebvisorError
+from ansible_collections.debvisor.hci.plugins.module_utils._entry import blocklist_settings
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall import feed_operation
+
+from tests.architecture.rules import documentation
+from tests.checkout import ROOT
+
+
+def documented(module: str) -> dict[str, Any]:
+    source = (ROOT / f"plugins/modules/{module}.py").read_text()
+    options: dict[str, Any] = documentation(source)["DOCUMENTATION"]["options"]
+    return options
+
+
+def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: option.get("default") for name, option in options.items()}
+
+
+def read(path: Path, content: Any) -> blocklist_settings.Settings:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return blocklist_settings.read(path)
+
+
+def test_what_is_left_out_is_as_the_modules_say() -> None:
+    feed = documented("blocklist_feed")
+    assert defaults(feed) == {**feed_operation.DEFAULTS, "dest": None}
+    loading = documented("nft_blocklist")
+    assert defaults(loading) == blocklist_settings.LOADING
+    assert defaults(loading["lists"]["suboptions"]) == blocklist_settings.LIST
+
+
+def test_feeds_and_lists_are_filled_in(tmp_path: Path) -> None:
+    found = read(
+        tmp_path / "x",
+        {
+            "feeds": [{"name": "drop", "url": "https://lists.example.org/a", "min_share": 0.1}],
+            "nft_blocklist": {"lists": [{"name": "all", "files": ["/a"]}], "protected": ["::1"]},
+        },
+    )
+    feed = found.feeds["drop"]
+    assert feed["dest"] == str(settings.feeds_dir() / "drop.txt")
+    assert (feed["min_share"], feed["max_bytes"]) == (0.1, 100_000_000)
+    assert found.loading["lists"] == [
+        {"name": "all", "action": "block", "files": ["/a"], "entries": []}
+    ]
+    assert (found.loading["protected"], found.loading["max_share"]) == (["::1"], 0.1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "torn {",
+        "[]",
+        {},
+        {"feeds": [{"url": "x"}], "nft_blocklist": {}},
+        {"feeds": [{"name": "../x"}], "nft_blocklist": {}},
+        {"feeds": [{"name": "x", "adress": "y"}], "nft_blocklist": {}},
+        {"feeds": [], "nft_blocklist": {"list": []}},
+        {"feeds": [], "nft_blocklist": {"lists": ["x"]}},
+    ],
+)
+def test_what_the_role_would_not_write_is_refused(tmp_path: Path, content: Any) -> None:
+    with pytest.raises(DebvisorError, match="is not what the role"):
+        read(tmp_path / "x", content)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DebvisorError, match="none cannot be read"):
+        blocklist_settings.read(tmp_path / "none")
