@@ -15,7 +15,8 @@ description:
   - Keeps evidence of the host first, then stops its guests and switches their autostart off, then cuts the host off in
     one transaction of nftables, for IPv4 and IPv6, in both directions, for itself and for what it forwards or bridges.
   - What stays are the named paths, the path that Ansible came by, the loopback interface, ARP, and what IPv6 needs to
-    find neighbours on the link. Flows that were open before are cut, too. The rules are in force again after a restart.
+    find neighbours on the link. Flows that were open before are cut, too. The rules are in force again after a restart,
+    by a unit that the role C(debvisor.hci.node) installs.
   - It proves that none of O(strangers) can be reached any more, and takes everything back where one can.
   - With O(state=released) everything is as it was before. Guests that were paused go on, those that were shut down
     start.

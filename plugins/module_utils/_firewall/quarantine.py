@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+from typing import TypeAlias
 
 from .ruleset import MARK
 
 TABLE = "debvisor_quarantine"
 FAMILIES = ("inet", "arp", "bridge")
 """Each family may hold one table of that name."""
-Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
+Network: TypeAlias = "IPv4Network | IPv6Network"
+Address: TypeAlias = "IPv4Address | IPv6Address"
 
 BEFORE_ALL = -450
 """Ahead of defragmentation (-400), connection tracking (-200) and every table of a distribution."""

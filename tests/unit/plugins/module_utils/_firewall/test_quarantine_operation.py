@@ -89,13 +89,12 @@ class Nft(FakeTables):
     def __init__(self) -> None:
         super().__init__()
         self.read_only = False
-        self.failure: DebvisorError | None = None
+        self.failures: list[DebvisorError] = []
 
     def load(self, script: Iterable[str]) -> None:
         assert not self.read_only, "a write"
-        if (failure := self.failure) is not None:
-            self.failure = None
-            raise failure
+        if self.failures:
+            raise self.failures.pop()
         super().load(script)
 
 
@@ -401,7 +400,7 @@ def _fail_rehearsal(world: World) -> None:
 
 
 def _fail_load(world: World) -> None:
-    world.nft.failure = DebvisorError("no room")
+    world.nft.failures = [DebvisorError("no room")]
 
 
 def _fail_autostart(world: World) -> None:
@@ -440,7 +439,7 @@ def test_a_release_that_fails_leaves_the_host_cut_off(world: World, method: str)
     world.cut_off()
     before = world.state()
     if method == "load":
-        world.nft.failure = DebvisorError("no room")
+        world.nft.failures = [DebvisorError("no room")]
     else:
         world.hypervisor.broken[method] = DebvisorError("locked")
     failed = world.run("released")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,7 +76,7 @@ class Connection:
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine with libvirt, and its Python module."""
     module = SimpleNamespace(
         VIR_DOMAIN_RUNNING=1,
@@ -89,11 +88,12 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         VIR_DOMAIN_PMSUSPENDED=7,
         libvirtError=LibvirtError,
         registerErrorHandler=lambda handler, context: None,
-        open=lambda uri: module.connection,
+        connection=Connection(
+            *(Domain(f"d{state}", state, state % 2) for state in range(1, 8)),
+            Domain("brief", 1, 0, 0),
+        ),
     )
-    module.connection = Connection(
-        *(Domain(f"d{state}", state, state % 2) for state in range(1, 8)), Domain("brief", 1, 0, 0)
-    )
+    module.open = lambda uri: module.connection
     monkeypatch.setattr(libvirt_host, "libvirt", module)
     monkeypatch.setattr(libvirt_host, "DAEMONS", ("/",))
     return module
