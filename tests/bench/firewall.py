@@ -46,7 +46,7 @@ class Node:
         program = Path(__file__).with_name("firewall_node.py").read_text()
         self._run(f"cat > {PLACE} <<'END'\n{program}\nEND")
         self._run(
-            "apt-get -qq install --yes --no-install-recommends iprange ipset python3-netaddr > /dev/null"
+            "apt-get -qq install --yes --no-install-recommends iprange ipset python3-netaddr time > /dev/null"
         )
 
     def _run(self, command: str) -> str:

@@ -500,11 +500,12 @@ def _list(
     )
     for family in FAMILIES:
         columns = [reading.columns[family] for reading in readings]
-        keys = networks.in_order(family, chain.from_iterable(column.keys for column in columns))
-        apart = networks.without_nested(family, keys)
-        if each.action == BLOCK:
-            apart = networks.subtract(family, apart, holes[family])
-        found = networks.join_halves(family, networks.group(family, apart))
+        found = networks.effective(
+            family,
+            chain.from_iterable(column.hosts for column in columns),
+            chain.from_iterable(column.sections for column in columns),
+            holes[family] if each.action == BLOCK else (),
+        )
         made.sets[family] = _sets(family, found, kept, now)
         made.entries[family] = indexed(family, columns)
     return made

@@ -42,15 +42,44 @@ class Fault:
 
 @dataclass(slots=True)
 class Column:
-    """Networks in the order of their lines, as keys (see :mod:`networks`), and beside each the number of its line."""
+    """What a source lists of one family: hosts as addresses, sections as keys (:mod:`networks`), and their lines."""
 
-    keys: list[int] = field(default_factory=list)
-    lines: array[int] = field(default_factory=lambda: array("I"))
+    family: Family
+    hosts: list[int] = field(default_factory=list)
+    host_lines: array[int] = field(default_factory=lambda: array("I"))
+    sections: list[int] = field(default_factory=list)
+    section_lines: array[int] = field(default_factory=lambda: array("I"))
 
-    def add(self, keys: Sequence[int], lines: Iterable[int]) -> None:
-        """Add networks."""
-        self.keys += keys
-        self.lines.extend(lines)
+    def add_hosts(self, addresses: Iterable[int], lines: Iterable[int]) -> None:
+        """Add single addresses."""
+        self.hosts += addresses
+        self.host_lines.extend(lines)
+
+    def add_sections(self, keys: Iterable[int], lines: Iterable[int]) -> None:
+        """Add networks of more than one address."""
+        self.sections += keys
+        self.section_lines.extend(lines)
+
+    def add(self, key: int, line: int) -> None:
+        """Add one network of either kind."""
+        address, length = networks.split_key(key)
+        if length == self.family.bits:
+            self.add_hosts((address,), (line,))
+        else:
+            self.add_sections((key,), (line,))
+
+    @property
+    def keys(self) -> list[int]:
+        """Everything as keys: hosts, then sections."""
+        return [networks.key(each, self.family.bits) for each in self.hosts] + self.sections
+
+    @property
+    def lines(self) -> array[int]:
+        """The lines of ``keys``."""
+        return self.host_lines + self.section_lines
+
+    def __len__(self) -> int:
+        return len(self.hosts) + len(self.sections)
 
 
 @dataclass(slots=True)
@@ -58,7 +87,7 @@ class Reading:
     """What a source holds, by family; faults, and notices about host bits."""
 
     columns: dict[Family, Column] = field(
-        default_factory=lambda: {family: Column() for family in FAMILIES}
+        default_factory=lambda: {family: Column(family) for family in FAMILIES}
     )
     faults: list[Fault] = field(default_factory=list)
     notices: list[Fault] = field(default_factory=list)
@@ -69,7 +98,7 @@ class Reading:
     @property
     def count(self) -> int:
         """Networks of both families; a range counts as often as it takes networks."""
-        return sum(len(column.keys) for column in self.columns.values())
+        return sum(len(column) for column in self.columns.values())
 
 
 def read(blocks: Iterable[bytes]) -> Reading:
@@ -127,8 +156,9 @@ def _take(reading: Reading, text: str) -> None:
         _one_by_one(reading, lines, numbers)
     else:
         for family, parts in taken:
-            for part in parts:
-                reading.columns[family].add(*part)
+            hosts, sections = parts
+            reading.columns[family].add_hosts(*hosts)
+            reading.columns[family].add_sections(*sections)
 
 
 def _stripped(text: str, first: int) -> tuple[list[str], Sequence[int]]:
@@ -146,26 +176,28 @@ class _Unusual(Exception):
     """A block has something that only a walk line by line can handle or tell apart."""
 
 
-def _bulk(
-    family: Family, lines: list[str], numbers: Sequence[int]
-) -> list[tuple[list[int], Iterable[int]]]:
-    """Return keys and line numbers of lines that are all plain addresses and networks of one family.
+Lined = tuple[Sequence[int], Iterable[int]]
+
+
+def _bulk(family: Family, lines: list[str], numbers: Sequence[int]) -> tuple[Lined, Lined]:
+    """Return hosts and sections, with their line numbers, of lines that are all plain ones of one family.
 
     :raises Exception: of several kinds, where one is anything else.
     """
     sliced = ["/" in line for line in lines]
     plain = list(map(not_, sliced))
-    hosts = [number << 8 | family.bits for number in _numbers(family, list(compress(lines, plain)))]
-    parts = [line.split("/") for line in compress(lines, sliced)]
-    lengths = [_LENGTHS[family][length] for base, length in parts]
-    bases = _numbers(family, [base for base, length in parts])
-    if any(map(and_, bases, map(family.spans.__getitem__, lengths))):
-        raise _Unusual  # host bits, of which there is to be a notice
+    hosts = _numbers(family, list(compress(lines, plain)))
+    parts = "/".join(compress(lines, sliced)).split("/") if any(sliced) else []
+    if len(parts) != 2 * sum(sliced):
+        raise _Unusual  # a line with more than one slash
+    lengths = list(map(_LENGTHS[family].__getitem__, parts[1::2]))
+    bases = _numbers(family, parts[::2])
+    if family.bits in lengths or any(map(and_, bases, map(family.spans.__getitem__, lengths))):
+        raise _Unusual  # a host in a network's clothes; or host bits, of which there is to be a notice
+    if family is V6 and any(each >> 32 == 0xFFFF for each in (*hosts, *bases)):
+        raise _Unusual
     sections = [number << 8 | length for number, length in zip(bases, lengths)]  # noqa: B905
-    for keys in (hosts, sections):
-        if family is V6 and any(each >> (8 + 32) == 0xFFFF for each in keys):
-            raise _Unusual
-    return [(hosts, compress(numbers, plain)), (sections, compress(numbers, sliced))]
+    return (hosts, compress(numbers, plain)), (sections, compress(numbers, sliced))
 
 
 def _numbers(family: Family, addresses: list[str]) -> Sequence[int]:
@@ -183,7 +215,8 @@ def _one_by_one(reading: Reading, lines: list[str], numbers: Sequence[int]) -> N
         except ValueError as wrong:
             reading.faults.append(Fault(number, str(wrong)))
             continue
-        reading.columns[family].add(keys, repeat(number, len(keys)))
+        for key in keys:
+            reading.columns[family].add(key, number)
         if notice:
             reading.notices.append(Fault(number, notice))
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise, repeat
+from operator import eq
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 LENGTH_BITS = 8
 ByLength = dict[int, list[int]]
 """For each prefix length in use, the sorted addresses of its networks: what becomes one set of the packet filter."""
-_LENGTH = (1 << LENGTH_BITS) - 1
+LENGTH = (1 << LENGTH_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def key(address: int, length: int) -> int:
 
 def split_key(network: int) -> tuple[int, int]:
     """Return address and prefix length."""
-    return network >> LENGTH_BITS, network & _LENGTH
+    return network >> LENGTH_BITS, network & LENGTH
 
 
 def address(text: str) -> int:
@@ -118,9 +119,15 @@ def covering(family: Family, first: int, last: int) -> Iterator[int]:
         first += 1 << size
 
 
-def in_order(family: Family, networks: Iterable[int]) -> list[int]:
-    """Return sorted keys. A key of IPv4 has 40 bits, which a float holds exactly; floats sort twice as fast."""
-    return sorted(networks, key=float if family is V4 else None)
+def in_order(family: Family, numbers: Iterable[int]) -> list[int]:
+    """Sort keys or addresses. Floats hold those of IPv4 (40 bits) exactly, and sort twice as fast as integers."""
+    return sorted(numbers, key=float if family is V4 else None)
+
+
+def places_in_order(family: Family, keys: Sequence[int]) -> list[int]:
+    """Return where the keys stand, in their order; equal ones keep theirs."""
+    compared: Sequence[float] = list(map(float, keys)) if family is V4 else keys
+    return sorted(range(len(keys)), key=compared.__getitem__)
 
 
 def without_nested(family: Family, networks: Iterable[int]) -> list[int]:
@@ -133,13 +140,50 @@ def without_nested(family: Family, networks: Iterable[int]) -> list[int]:
     return [
         each
         for each in networks
-        if (end := each + last[each & _LENGTH]) > reached and (reached := end)
+        if (end := each + last[each & LENGTH]) > reached and (reached := end)
     ]
 
 
 def aggregate(family: Family, networks: Iterable[int]) -> ByLength:
     """Return the fewest networks for the addresses of ``networks``, in any order, with duplicates or nested ones."""
     return join_halves(family, group(family, without_nested(family, in_order(family, networks))))
+
+
+def effective(
+    family: Family, hosts: Iterable[int], sections: Iterable[int], holes: Sequence[int]
+) -> ByLength:
+    """Return the fewest networks for everything listed that is not in ``holes``.
+
+    Lists are mostly hosts, so these go their own way: as addresses, and past the networks as a whole.
+
+    :param hosts: addresses, in any order, with duplicates.
+    :param sections: keys of wider networks, in any order, with duplicates and nested ones.
+    :param holes: keys, sorted, none of them nested.
+    """
+    wide = without_nested(family, in_order(family, sections))
+    alone = in_order(family, hosts)
+    for cover in (wide, holes):
+        alone = _outside(family, alone, cover)
+    by_length = group(family, subtract(family, wide, holes))
+    split_off = by_length.pop(family.bits, [])
+    if any(map(eq, alone, islice(alone, 1, None))):
+        alone = list(dict.fromkeys(alone))
+    by_length[family.bits] = sorted(alone + split_off) if split_off else alone
+    return join_halves(family, by_length)
+
+
+def _outside(family: Family, hosts: list[int], apart: Sequence[int]) -> list[int]:
+    """Return the sorted hosts that are in none of sorted networks."""
+    spans = family.spans
+    starts = [each >> LENGTH_BITS for each in apart]
+    places = map(bisect_left, repeat(hosts), starts)
+    outside: list[int] = []
+    done = 0
+    for network, start, place in zip(apart, starts, places):  # noqa: B905
+        if place < len(hosts) and hosts[place] <= (end := start + spans[network & LENGTH]):
+            outside += hosts[done:place]
+            done = bisect_right(hosts, end, place)
+    return outside + hosts[done:]
 
 
 def join_halves(family: Family, by_length: ByLength) -> ByLength:
@@ -150,23 +194,28 @@ def join_halves(family: Family, by_length: ByLength) -> ByLength:
         present = joined.get(length, [])
         wholes = [low for low, high in pairwise(present) if low ^ high == half]
         if wholes:
-            gone = set(wholes).union(low | half for low in wholes)
-            joined[length] = [each for each in present if each not in gone]
+            joined[length] = _without_pairs(present, wholes)
             joined[length - 1] = sorted(joined.get(length - 1, []) + wholes)
     return {length: addresses for length, addresses in sorted(joined.items()) if addresses}
 
 
-def group(family: Family, networks: Sequence[int]) -> ByLength:
+def _without_pairs(present: Sequence[int], firsts: Iterable[int]) -> list[int]:
+    left: list[int] = []
+    done = 0
+    for first in firsts:
+        place = bisect_left(present, first, done)
+        left += present[done:place]
+        done = place + 2
+    left += present[done:]
+    return left
+
+
+def group(family: Family, networks: Iterable[int]) -> ByLength:
     """Sort networks into their prefix lengths; within each they keep their order."""
-    whole = family.bits
-    by_length: ByLength = {
-        whole: [each >> LENGTH_BITS for each in networks if each & _LENGTH == whole]
-    }
+    by_length: list[list[int]] = [[] for length in range(family.bits + 1)]
     for each in networks:
-        length = each & _LENGTH
-        if length != whole:
-            by_length.setdefault(length, []).append(each >> LENGTH_BITS)
-    return by_length
+        by_length[each & LENGTH].append(each >> LENGTH_BITS)
+    return {length: found for length, found in enumerate(by_length) if found}
 
 
 def ungroup(by_length: ByLength) -> list[int]:
@@ -227,7 +276,7 @@ def finds(family: Family, networks: Sequence[int], wanted: int) -> int | None:
     place = bisect_right(networks, wanted)
     if (
         place
-        and (networks[place - 1] >> LENGTH_BITS) + family.spans[networks[place - 1] & _LENGTH]
+        and (networks[place - 1] >> LENGTH_BITS) + family.spans[networks[place - 1] & LENGTH]
         >= start
     ):
         return networks[place - 1]

@@ -23,7 +23,15 @@ from typing import Any
 
 from .._core.errors import DebvisorError
 from .lists import Column
-from .networks import FAMILIES, LENGTH_BITS, Family, key, split_key
+from .networks import (
+    FAMILIES,
+    LENGTH,
+    LENGTH_BITS,
+    Family,
+    key,
+    places_in_order,
+    split_key,
+)
 from .packed import Packed, pack
 
 MAGIC = b"dvlists1"
@@ -130,14 +138,15 @@ def indexed(family: Family, columns: Iterable[Column]) -> Entries:
     for number, column in enumerate(columns):
         keys += column.keys
         lines.extend(column.lines)
-        sources += bytes([number]) * len(column.keys)
-    order = sorted(range(len(keys)), key=keys.__getitem__)
+        sources += bytes([number]) * len(column)
+    order = places_in_order(family, keys)
+    lengths = bytes([keys[place] & LENGTH for place in order])
     return Entries(
         pack(family, [keys[place] >> LENGTH_BITS for place in order]),
-        bytes([split_key(keys[place])[1] for place in order]),
-        bytes([sources[place] for place in order]),
-        array("I", [lines[place] for place in order]),
-        tuple(sorted({split_key(key)[1] for key in keys})),
+        lengths,
+        bytes(map(sources.__getitem__, order)),
+        array("I", map(lines.__getitem__, order)),
+        tuple(sorted(set(lengths))),
     )
 
 

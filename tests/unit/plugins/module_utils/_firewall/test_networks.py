@@ -75,6 +75,24 @@ def test_subtract_is_what_sets_of_addresses_say(family: Family, data: st.DataObj
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 @given(data=st.data())
+def test_effective_is_what_sets_of_addresses_say(family: Family, data: st.DataObject) -> None:
+    some, holes = data.draw(crowded(family)), data.draw(crowded(family))
+    found = networks.effective(
+        family,
+        [int(each.network_address) for each in some if each.prefixlen == family.bits],
+        keys([each for each in some if each.prefixlen < family.bits]),
+        flat(family, holes),
+    )
+    wanted = netaddr.IPSet([str(each) for each in some]) - netaddr.IPSet(
+        [str(each) for each in holes]
+    )
+    assert texts(family, networks.ungroup(found)) == [str(each) for each in wanted.iter_cidrs()]
+    assert list(found) == sorted(found)
+    assert all(found.values())
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@given(data=st.data())
 def test_covering_is_what_ipaddress_says(family: Family, data: st.DataObject) -> None:
     top = (1 << family.bits) - 1
     first = data.draw(st.one_of(st.integers(0, top), st.integers(0, 300)))

@@ -67,12 +67,13 @@ def test_texts_and_places(family: Family) -> None:
 
 
 def test_a_store_comes_back_as_it_was() -> None:
-    column = Column()
-    column.add([networks.key(5 << 8, 24), networks.key(5 << 8 | 1, 32)], [7, 9])
+    column = Column(V4)
+    column.add(networks.key(5 << 8, 24), 7)
+    column.add(networks.key(5 << 8 | 1, 32), 9)
     kept = KeptList("a", "block", [{"where": "/x"}])
     for family in FAMILIES:
         kept.sets[family] = {24: Content(pack(family, [5 << 8]), array("I", [11]))}
-        kept.entries[family] = indexed(family, [Column(), column])
+        kept.entries[family] = indexed(family, [Column(V4), column])
     content = b"".join(encode(Store([kept], "inputs", 12, "rules", "mark")))
     store = decode(content, "here")
     assert (store.inputs, store.changed, store.rules, store.fingerprint) == (
@@ -100,8 +101,9 @@ entry = st.tuples(st.integers(0, 255), st.integers(24, 32)).map(
 
 @given(some=st.lists(entry, max_size=40), asked=entry)
 def test_meeting_finds_every_entry_with_an_address_in_common(some: list[int], asked: int) -> None:
-    column = Column()
-    column.add(some, range(1, len(some) + 1))
+    column = Column(V4)
+    for line, each in enumerate(some, start=1):
+        column.add(each, line)
     found = sorted((key, line) for key, _source, line in indexed(V4, [column]).meeting(asked))
     wanted = sorted(
         (key, line)
