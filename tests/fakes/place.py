@@ -13,10 +13,11 @@ class Place:
     """A machine with addresses, gateways and somebody logged in."""
 
     def __init__(self) -> None:
+        self.own = HERE
         self.somebody: str | None = "198.51.100.200"
 
     def own_addresses(self) -> frozenset[str]:
-        return frozenset(HERE)
+        return frozenset(self.own)
 
     def gateways(self) -> frozenset[str]:
         return frozenset(GATEWAYS)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +21,7 @@ import pytest
 from tests.failover.cluster import Cluster, eventually
 from tests.firewall.traffic import Traffic
 from tests.lab.layout import CHECKOUT
-from tests.node.control_node import ControlNode, PlaybookRun
+from tests.node.control_node import ControlNode, PlaybookRun, kill_with_descendants
 
 VICTIM = "node3"
 BOOT_FILE = "/var/lib/debvisor/firewall/baseline.nft"
@@ -127,7 +125,7 @@ def controller_that_locks_itself_out(control: ControlNode, seconds: int) -> Iter
         try:
             eventually("the lockout", lambda: not reachable(cluster), 30)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill_with_descendants(process.pid)
     yield
 
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -78,3 +80,17 @@ class ControlNode:
         )
         log.write_text(done.stdout)
         return PlaybookRun(done.returncode, done.stdout, log)
+
+
+def kill_with_descendants(process: int) -> None:
+    """End a process and all that came of it at once. Ansible's workers have sessions of their own, and outlive it."""
+    listing = subprocess.run(
+        ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
+    )
+    parents = {int(pid): int(ppid) for pid, ppid in map(str.split, listing.stdout.splitlines())}
+    doomed = {process}
+    while more := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
+        doomed |= more
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

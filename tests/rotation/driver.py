@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._dns.tsig import Key
 
 from tests.failover.cluster import Cluster
 from tests.lab.layout import CHECKOUT
-from tests.node.control_node import ControlNode, PlaybookRun
+from tests.node.control_node import ControlNode, PlaybookRun, kill_with_descendants
 
 KEYS = "/etc/debvisor/keys"
 KEYRING = "/var/lib/debvisor/keyring.json"
@@ -65,7 +64,7 @@ class Driver:
         kill_at: tuple[str, int] | None = None,
         **extra: Any,
     ) -> Ended:
-        """Run a playbook; with ``kill_at`` its whole process group dies (SIGKILL) in the nth task of that name."""
+        """Run a playbook; with ``kill_at`` it dies with all that came of it (SIGKILL) in the nth task of that name."""
         command = [
             str(Path(sys.executable).with_name("ansible-playbook")),
             *self.control.inventory,
@@ -101,9 +100,8 @@ class Driver:
                         time.sleep(0.4)  # into the task, not before it
                         break
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    if kill_at is not None or sys.exc_info()[0]:
-                        os.killpg(process.pid, signal.SIGKILL)
+                if kill_at is not None or sys.exc_info()[0]:
+                    kill_with_descendants(process.pid)
             ended.status = process.wait(TIMEOUT)
         return ended
 

@@ -56,6 +56,10 @@ def protected(
     :param last_client: where the last operator came from, who counts where nobody is logged in now.
     """
     reasons = dict(ALWAYS)
+    for (
+        network
+    ) in named:  # first: a virtual address is always named, and only at times this machine's own
+        reasons.setdefault(network, "named as protected")
     for address in sorted(around.own_addresses()):
         reasons.setdefault(address, "an address of this machine")
     for address in sorted(around.gateways()):
@@ -64,8 +68,6 @@ def protected(
         reasons.setdefault(
             networks.unmapped(client), "where the connection for this change came from"
         )
-    for network in named:
-        reasons.setdefault(network, "named as protected")
     found = []
     for network, why in reasons.items():
         family, key = networks.parse(network)

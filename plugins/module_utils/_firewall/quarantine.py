@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
-from typing import TypeAlias
+from typing import Union
 
 from .ruleset import MARK
 
 TABLE = "debvisor_quarantine"
 FAMILIES = ("inet", "arp", "bridge")
 """Each family may hold one table of that name."""
-Network: TypeAlias = "IPv4Network | IPv6Network"
-Address: TypeAlias = "IPv4Address | IPv6Address"
+# ansible-test's pylint knows no | of types here
+Network = Union[IPv4Network, IPv6Network]  # noqa: UP007
+Address = Union[IPv4Address, IPv6Address]  # noqa: UP007
 
 BEFORE_ALL = -450
 """Ahead of defragmentation (-400), connection tracking (-200) and every table of a distribution."""

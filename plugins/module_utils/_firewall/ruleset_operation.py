@@ -13,7 +13,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from .._core.confirmation import check_limit
 from .._core.errors import InvalidInput, Problem, Refused, VerificationFailed
@@ -52,10 +52,6 @@ class Files(Protocol):
     def remove(self, path: str) -> None: ...
 
 
-Client: TypeAlias = "Callable[[], tuple[str, int] | None]"
-"""Tells the address that the present SSH session comes from, and the port of ours that it came to."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The options, checked. No script means no table."""
@@ -81,7 +77,10 @@ class NftRuleset(Operation[Wanted, Observed]):
 
     name = "nft_ruleset"
 
-    def __init__(self, nft: Nft, files: Files, client: Client, folder: str) -> None:
+    def __init__(
+        self, nft: Nft, files: Files, client: Callable[[], tuple[str, int] | None], folder: str
+    ) -> None:
+        """``client`` tells where the present SSH session comes from, and the port of ours that it came to."""
         self._nft = nft
         self._files = files
         self._client = client

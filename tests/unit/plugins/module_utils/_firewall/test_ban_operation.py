@@ -25,6 +25,11 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.operation impor
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall import bans
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall.ban_operation import NftBan
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall.looking import Looking
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.store import (
+    KeptList,
+    Store,
+    encode,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import NftFailed
 
@@ -293,7 +298,16 @@ def test_killed_half_way_is_taken_back_by_the_next_run(world: World, stage: str)
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[]", '{"format": 2, "bans": []}', '{"format": 1, "bans": [{}]}']
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"format": 2, "bans": []}',
+        '{"format": 1, "bans": [{}]}',
+        '{"format": 1, "bans": [{"network": "203.0.113.7", "since": 1, "until": "x"}]}',
+        '{"format": 1, "bans": [{"network": 5, "since": 1, "until": 2}]}',
+    ],
 )
 def test_a_torn_book_is_refused_with_what_to_do(world: World, content: str) -> None:
     world.book.parent.mkdir()
@@ -308,3 +322,50 @@ def test_the_audit_line_says_who_is_banned_and_why(world: World) -> None:
     line = json.loads(world.records.audit.path.read_text())
     assert line["after"]["203.0.113.7"]["reason"] == "test"
     assert line["after"]["203.0.113.7"]["requester"] == "alice"
+
+
+def test_a_long_ban_is_written_in_days(world: World) -> None:
+    assert world.run("203.0.113.7", ttl="3650d").failure is None
+    assert world.elements == {"v4_32": {"203.0.113.7": "timeout 3650d0s"}}
+
+
+def test_an_element_that_is_none_of_ours_is_mended_and_not_stumbled_over(world: World) -> None:
+    world.run("203.0.113.0/24")
+    tables = world.nft.tables
+    tables[TABLE].sets["v4_24"]["198.51.100.9"] = ""
+    tables[TABLE].sets["theirs"] = {"x": ""}
+    world.nft.tables = tables
+    assert world.run("203.0.113.7").failure is None
+    assert set(world.elements) == {"v4_24", "v4_32"}
+
+
+def test_a_rule_that_lets_through_is_mended(world: World) -> None:
+    world.run("203.0.113.7")
+    tables = world.nft.tables
+    tables[TABLE].chains["prerouting"][1] = "ip saddr @v4_32 accept"
+    world.nft.tables = tables
+    assert world.run("203.0.113.7").changed
+    assert world.nft.tables[TABLE].chains["prerouting"][1].endswith("drop")
+
+
+def test_a_mapped_address_is_named_with_the_one_to_write(world: World) -> None:
+    outcome = world.run("::ffff:203.0.113.7")
+    assert "write 203.0.113.7" in str(outcome.failure)
+    world.run("203.0.113.7")
+    assert world.why("::ffff:203.0.113.7")["blocked"]
+
+
+def test_who_changed_the_lists_last_cannot_be_banned_by_a_timer(world: World) -> None:
+    kept = KeptList("protected", "allow", [{"client": "198.51.100.200", "networks": {}}])
+    world.book.parent.mkdir()
+    (world.book.parent / "blocklist").write_bytes(b"".join(encode(Store([kept]))))
+    world.place.somebody = None
+    assert "198.51.100.200" in str(world.run("198.51.100.0/24").failure)
+
+
+def test_what_is_not_quite_as_asked_is_told(world: World) -> None:
+    world.run("203.0.113.0/24", ttl="10m")
+    assert "stays banned as a part of 203.0.113.0/24" in world.lift("203.0.113.9").warnings[0]
+    outcome = world.run("203.0.113.0/24", ttl="7d")
+    assert (outcome.changed, len(outcome.warnings)) == (False, 1)
+    assert "renew" in outcome.warnings[0]

@@ -239,6 +239,7 @@ def test_who_came_last_stays_protected_when_a_timer_runs(world: World) -> None:
         (["0.0.0.0/0"], "covers"),
         (["::/0"], "covers"),
         (["0.0.0.0/1", "128.0.0.0/1"], "covers"),
+        (["2000::/4"], "covers 50.0% of all IPv6"),
         (["11.0.0.0/8", "nonsense"], "lists[0].entries[1]: 'nonsense' is not an address"),
         (["203.0.113.1\n203.0.113.2"], "more than one line"),
     ],
@@ -290,6 +291,7 @@ def test_host_bits_are_told_and_refused_where_asked(world: World) -> None:
     ("lists", "reason"),
     [
         ([{"name": "protected"}], "is taken"),
+        ([{"name": "bans"}], "is taken"),
         ([{"name": "Drop"}], "is not a letter"),
         ([{"name": "a" * 40}], "is not a letter"),
         ([{"name": "a"}, {"name": "a"}], "is there twice"),
@@ -461,3 +463,29 @@ def test_lists_come_and_go_by_name(world: World) -> None:
     world.run({"name": "b", "entries": ["203.0.113.2"]}, {"name": "c", "entries": ["2001:db8:c::"]})
     assert world.sets == {"b_v4_32": {"203.0.113.2"}, "c_v6_128": {"2001:db8:c::"}}
     assert set(world.nft.tables[TABLE].counters) == {"b_v4", "c_v6"}
+
+
+def test_a_torn_store_does_not_stand_in_the_way_of_its_removal(world: World) -> None:
+    world.drop("203.0.113.1")
+    world.store.write_bytes(b"torn")
+    assert world.drop("203.0.113.2", rebuild=True).failure is None
+    assert world.sets == {"drop_v4_32": {"203.0.113.2"}}
+    world.store.write_bytes(b"torn")
+    assert world.drop(state="absent").failure is None
+    assert not world.store.exists()
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = iter([b"203.0.113.1\n", b"203.0.113.2\n"])
+    monkeypatch.setattr(Files, "blocks", lambda self, path: iter([next(contents)]))
+    outcome = world.run({"name": "a", "files": ["/x"]})
+    assert isinstance(outcome.failure, Conflict)
+    assert "changed while it was read" in str(outcome.failure)
+
+
+def test_a_virtual_address_that_comes_and_goes_changes_nothing(world: World) -> None:
+    world.run(protected=["192.0.2.10"])
+    world.place.own = {"2001:db8::10"}
+    assert world.run(protected=["192.0.2.10"]).changed is False

@@ -103,6 +103,8 @@ class World:
             "keyring": None,
             "header_file": None,
             "min_share": 0.5,
+            "max_share": 0.1,
+            "strict": False,
             "allow_empty": False,
             "max_bytes": 1 << 20,
             "timeout": 10.0,

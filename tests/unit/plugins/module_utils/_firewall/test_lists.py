@@ -116,6 +116,25 @@ def test_utf_16_is_named() -> None:
     assert "UTF-16" in faults("192.0.2.1\n192.0.2.2\n".encode("utf-16-le"))[1]
 
 
+def test_words_are_not_lines_where_blanks_are_odd() -> None:
+    for odd in ("\r", "\x0c", "\x0b", "\x1c", "\xa0"):
+        by_line, reading = found(f"1.2.3.4{odd}5.6.7.8\n\n".encode("latin-1"))
+        assert [fault.line for fault in reading.faults] == [1], repr(odd)
+        assert by_line == {}
+
+
+def test_a_network_of_mapped_addresses_is_left_out_with_a_notice() -> None:
+    by_line, reading = found("::ffff:0:0/96\n192.0.2.1\n")
+    assert by_line == {2: ["192.0.2.1"]}
+    assert "left out" in reading.notices[0].what
+
+
+def test_dashes_in_comments_and_ranges_among_others() -> None:
+    by_line, reading = found("192.0.2.1 # 2026-01-02\n192.0.2.4-192.0.2.5\n2001:db8::/32\n")
+    assert not reading.faults
+    assert by_line == {1: ["192.0.2.1"], 2: ["192.0.2.4/31"], 3: ["2001:db8::/32"]}
+
+
 def test_a_byte_order_mark_does_no_harm() -> None:
     assert found(b"\xef\xbb\xbf192.0.2.1\n")[0] == {1: ["192.0.2.1"]}
 
