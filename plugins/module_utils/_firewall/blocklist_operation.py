@@ -468,8 +468,8 @@ def _reckon(observed: Observed, wanted: Wanted) -> tuple[Store, list[str]]:
     # Not why something is protected: that comes and goes where the network stays.
     secured = sorted({each.text for each in observed.protected})
     listed = [[each.name, each.action, each.sources] for each in kept_lists[1:]]
-    told = [secured, observed.client, listed]
-    inputs = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    made_from = [secured, observed.client, listed]
+    inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     return Store(kept_lists, inputs, observed.now, fingerprint=fingerprint(kept_lists)), notices
 
 
