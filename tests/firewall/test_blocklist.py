@@ -141,13 +141,22 @@ def packets(lab: Cluster) -> Packets:
 
 
 def ladder() -> list[Network]:
-    """Return a network of every prefix length that a list may have here, none in another, none near a lab's address."""
+    """Return a network of every prefix length that a list may have, none in another or beside it."""
+    wide4 = {4: 160, 5: 144, 6: 132, 7: 120}
+    wide6 = {
+        7: 0x3000,
+        **{length: 0x3400 + 0x200 * (length - 8) for length in range(8, 14)},
+        14: 0x2800,
+        15: 0x2A00,
+    }
     found: list[Network] = []
-    for length in range(8, 33):
-        number = (20 + 2 * length) << 24 | 0x00A5C3F0
+    for length in range(4, 33):
+        number = wide4.get(length, 20 + 2 * length) << 24 | 0x00A5C3F0
         found.append(ipaddress.IPv4Network((number, length), strict=False))
-    for length in range(16, 129):
-        number = (0x2400 + 2 * length) << 112 | 0x0DB8_A5C3_F00F_1234_5678_9ABC_DEF1
+    for length in range(7, 129):
+        number = (
+            wide6.get(length, 0x2400 + 2 * length) << 112 | 0x0DB8_A5C3_F00F_1234_5678_9ABC_DEF1
+        )
         found.append(ipaddress.IPv6Network((number, length), strict=False))
     return found
 
@@ -168,11 +177,11 @@ def test_every_prefix_length_drops_what_it_covers_and_nothing_beside(
     inside = {address for network in networks for address in edges(network)}
     beside = {address for network in networks for address in outside(network)}
     assert packets.passing(inside | beside) == inside | beside, "the probes themselves arrive"
-    result = lists.block(*map(str, networks))
+    result = lists.block(*map(str, networks), max_share=1.0)
     held = result["lists"][1]["prefix_lengths"]
-    assert held == {"v4": list(range(8, 33)), "v6": list(range(16, 129))}
+    assert held == {"v4": list(range(4, 33)), "v6": list(range(7, 129))}
     assert packets.passing(inside | beside) == beside
-    assert lists.block(*map(str, networks))["changed"] is False
+    assert lists.block(*map(str, networks), max_share=1.0)["changed"] is False
     lists.block()
     assert packets.passing(inside) == inside
 
