@@ -275,7 +275,8 @@ def test_lists_and_bans_come_back_after_a_flush_with_the_time_that_is_left(
     lists.block("198.51.100.0/24")
     lists.ban("203.0.113.9", ttl="1000s")
     time.sleep(2.1)
-    lists.cluster.run(HOST, f"systemctl {how} nftables.service")  # it flushes everything at first
+    flush = f"systemctl start nftables.service && systemctl {how} nftables.service"  # it begins with a flush
+    lists.cluster.run(HOST, flush)
     look = "nft list set inet debvisor_bans v4_32 || true"
     listed = str(eventually("the bans are back", lambda: lists.cluster.run(HOST, look)))
     left = int(listed.partition("timeout ")[2].partition("s")[0].rpartition("m")[2] or 0)
