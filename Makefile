@@ -94,7 +94,8 @@ lab-down: ## remove the lab
 ##- Tests
 
 .PHONY: test
-test: test-unit test-static test-node ## run every test that CI runs
+test: test-unit ## run every test that CI runs; linters run beside the nodes, which mostly wait
+	@$(MAKE) -j 2 test-static test-node
 
 .PHONY: test-unit
 test-unit: deps venv collection $(NAMED) ## pure logic and architecture; DNS clients against a real named on loopback
