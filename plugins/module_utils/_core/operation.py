@@ -174,6 +174,8 @@ def _check_confirmable(
         return
     elif transaction.awaiting_until is None:
         why = "its run was cut off before all was verified"
+    elif transaction.reverting:
+        why = "it is being taken back, and part of it may be gone"
     elif not dead_man.is_armed(transaction.identity):
         why = "nothing would have taken it back any more (a restart of the machine?), so it may not be whole"
     if why:
@@ -233,12 +235,12 @@ def _undecided(
     """Say which change on this scope awaits its confirmation; empty where none does.
 
     Another run waits for it as it waits for a lock, and does not take it back: whoever made the change may be about to
-    prove it, and would be told that it failed. The dead-man bounds the wait. Where the dead-man is gone, nobody decides
-    any more, and the change is one that was cut off.
+    prove it, and would be told that it failed. The dead-man bounds the wait. Where the dead-man is gone, or has begun,
+    nobody decides any more, and the change is one that was cut off.
     """
     for transaction in records.journal.unfinished(operation.name, scope):
         until = transaction.awaiting_until
-        if until is None or transaction.committed or dead_man is None:
+        if until is None or transaction.committed or transaction.reverting or dead_man is None:
             continue
         if dead_man.is_armed(transaction.identity):
             return (
@@ -387,6 +389,7 @@ def _take_back(
     operation: Operation[Any, Any], transaction: Transaction, outcome: Outcome
 ) -> list[str]:
     """Undo the steps in reverse. A step that resists is reported and ends the walk: those before it rest on it."""
+    transaction.revert()
     while transaction.steps:
         step = transaction.steps[-1]
         try:
