@@ -56,6 +56,11 @@ class CommitConfirm(ActionBase):
                 del result["awaiting"]
                 result["confirmed"] = True
                 return
+            if answer.get("committed"):
+                del result["awaiting"]
+                why = f"The change is confirmed and stays, but the host could not tidy up after it: {answer.get('msg')}"
+                result.update(failed=True, confirmed=True, msg=why)
+                return
             why = f"The host does not confirm the change, and takes it back by itself: {answer.get('msg')}"
             break
         else:

@@ -52,13 +52,15 @@ class Outcome:
     """Seconds that are left to confirm the change; None where nobody needs to."""
     confirmed: bool = False
     """True where this run made an earlier one final."""
+    committed: bool = False
+    """True once that is recorded: nothing is taken back any more, even where tidying up fails."""
 
     @property
     def changed(self) -> bool:
         """True where the world differs from before: the plan ran, or it failed and could not be taken back."""
         if self.failure is None:
             return bool(self.plan.actions) or self.confirmed
-        return bool(self.done) and not self.rolled_back
+        return self.committed or bool(self.done) and not self.rolled_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +195,17 @@ def _make_final(
     dead_man: DeadMan,
     outcome: Outcome,
 ) -> None:
-    """Commit first: a dead-man that fires afterwards finds nothing to take back."""
+    """Commit first: a dead-man that fires afterwards finds nothing to take back.
+
+    Stop it last: where tidying up fails, or we are killed, it does that later. The audit line comes before the journal
+    goes: a confirmation whose answer got lost is asked for again, and then the line alone tells.
+    """
     if not transaction.committed:
         transaction.commit()
-    _disarm(dead_man, transaction.identity, outcome)
+    outcome.committed = True
     _record(operation, transaction.scope, records, outcome, CONFIRMED)
     _close(operation, transaction)
+    _disarm(dead_man, transaction.identity, outcome)
 
 
 def revert(
@@ -555,6 +562,7 @@ def _failure(outcome: Outcome, failure: Exception) -> dict[str, Any]:
         "done": outcome.done,
         "rolled_back": outcome.rolled_back,
         "rollback_errors": outcome.rollback_errors,
+        "committed": outcome.committed,
         **_explained(failure),
     }
 

@@ -109,6 +109,17 @@ def test_a_host_that_says_no_is_not_asked_again() -> None:
     assert len(plugin.made) == 1
 
 
+def test_a_change_that_stays_is_not_said_to_be_taken_back() -> None:
+    plugin = Plugin(AWAITS, {"failed": True, "committed": True, "msg": "disk on fire"})
+    result = plugin.run()
+    assert (result["failed"], result["confirmed"], "awaiting" in result) == (True, True, False)
+    assert (
+        "confirmed and stays, but the host could not tidy up after it: disk on fire"
+        in result["msg"]
+    )
+    assert len(plugin.made) == 1
+
+
 def real(monkeypatch: pytest.MonkeyPatch, name: str, **options: Any) -> Any:
     """Return the connection that the plugin makes beside a real one.
 

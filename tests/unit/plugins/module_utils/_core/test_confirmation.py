@@ -284,6 +284,18 @@ def test_killed_while_confirming_the_confirmation_can_be_repeated(world: World) 
     assert set(world.results) == {"awaiting confirmation", "confirmed"}
 
 
+def test_where_tidying_up_fails_the_change_stays_and_the_dead_man_tidies_up(world: World) -> None:
+    identity = world.fill().transaction
+    outcome = world.confirm(identity, fail_at("commit", "b", OSError("disk on fire")))
+    assert str(outcome.failure) == "disk on fire"
+    assert (outcome.committed, outcome.changed) == (True, True)
+    assert world.dead_man.armed == [identity]
+    later = world.fire(identity)
+    assert (later.failure, later.unwound, world.state) == (None, [], AFTER)
+    assert (world.open_transactions, world.dead_man.armed) == ([], [])
+    assert world.results == ["awaiting confirmation", "confirmed"]
+
+
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_killed_while_taking_back_it_can_be_repeated(world: World, name: str) -> None:
     identity = world.fill().transaction
@@ -403,7 +415,8 @@ def test_a_module_tells_what_awaits_and_confirms_it(world: World) -> None:
     confirmed = result_of(world, confirm=awaiting["transaction"])
     assert (confirmed["changed"], "awaiting" in confirmed) == (True, False)
     assert "failed" not in confirmed
-    assert result_of(world, confirm="1-1")["failed"] is True
+    refused = result_of(world, confirm="1-1")
+    assert (refused["failed"], refused["committed"]) == (True, False)
 
 
 def test_revert_change_takes_back_what_was_not_confirmed(
