@@ -67,6 +67,9 @@ class CommitConfirm(ActionBase):
             why = (
                 f"No new connection to the host could be opened within {seconds:.0f} s after the change,"
                 f" so the host takes it back by itself, about now. The last attempt said: {last}"
+                if last
+                else "The module took as long as confirm_within allows, so no time was left to confirm the change,"
+                " and the host takes it back by itself, about now. Set a longer confirm_within"
             )
         result.update(failed=True, confirmed=False, msg=why)
 

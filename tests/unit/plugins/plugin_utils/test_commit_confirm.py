@@ -101,6 +101,14 @@ def test_the_attempts_end_when_the_host_takes_the_change_back() -> None:
     assert plugin._connection is plugin.first
 
 
+def test_a_module_that_takes_all_the_time_is_told_by_a_sentence_of_its_own() -> None:
+    plugin = Plugin({"changed": True, "awaiting": {"transaction": "1-2", "seconds": 0.0}})
+    result = plugin.run()
+    assert (result["failed"], result["confirmed"], plugin.made) == (True, False, [])
+    assert "no time was left to confirm the change" in result["msg"]
+    assert "The last attempt" not in result["msg"]
+
+
 def test_a_host_that_says_no_is_not_asked_again() -> None:
     plugin = Plugin(AWAITS, {"failed": True, "msg": "it was taken back"})
     result = plugin.run()
