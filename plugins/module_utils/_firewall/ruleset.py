@@ -46,7 +46,7 @@ _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,14}")
 
 _ERRORS4 = "destination-unreachable, time-exceeded, parameter-problem"
 _ERRORS6 = "destination-unreachable, packet-too-big, time-exceeded, parameter-problem"
-_NEIGHBOURS = "nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert"
+_NEIGHBOURS = "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert"
 _LISTENERS = "mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report"
 _ECHO = "limit rate 50/second burst 100 packets"
 _LOG = 'limit rate 10/second burst 20 packets log prefix "debvisor-drop: " level info'
@@ -183,7 +183,8 @@ _ALWAYS = (
     "ip6 saddr fe80::/10 ip6 daddr fe80::/10 udp sport 547 udp dport 546 accept",
 )
 """RFC 4890 names the types of ICMPv6 that a host cannot do without. A router's word counts on its own link alone
-(hop limit 255), and DHCPv6 answers come from there; DHCP for IPv4 works below the packet filter."""
+(hop limit 255), and so does a question for one: a hypervisor is the router of its guests. DHCPv6 answers come from the
+link, too; DHCP for IPv4 works below the packet filter."""
 _REST = (f"meta pkttype host {_LOG}", "counter drop")
 """What goes to everybody on the link is dropped without a word."""
 

@@ -109,6 +109,12 @@ def test_the_script_makes_one_table_whatever_was_there_and_drops_the_rest() -> N
     assert lines[-3] == "\t\tcounter drop"
 
 
+def test_guests_find_the_router_that_their_hypervisor_is() -> None:
+    [rule] = [line.strip() for line in ruleset.script([]) if "nd-router-solicit" in line]
+    assert rule.startswith("ip6 hoplimit 255 icmpv6 type {")
+    assert rule.endswith("} accept")
+
+
 @pytest.mark.parametrize(
     ("listing", "ours"),
     [
