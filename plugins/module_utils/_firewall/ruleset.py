@@ -245,11 +245,11 @@ def _service(where: str, given: Mapping[str, Any], problems: list[Problem]) -> S
         )
     ports = [
         _ports(f"{where}.ports[{number}]", text, problems)
-        for number, text in enumerate(given["ports"])
+        for number, text in enumerate(_list(where, "ports", given, problems))
     ]
     protocols = [
         _protocol(f"{where}.protocols[{number}]", text, problems)
-        for number, text in enumerate(given["protocols"])
+        for number, text in enumerate(_list(where, "protocols", given, problems))
     ]
     if not ports and not protocols:
         problems.append(Problem(where, "has neither ports nor protocols"))
@@ -258,6 +258,15 @@ def _service(where: str, given: Mapping[str, Any], problems: list[Problem]) -> S
         tuple(each for each in ports if each is not None),
         tuple(each for each in protocols if each is not None),
     )
+
+
+def _list(where: str, key: str, given: Mapping[str, Any], problems: list[Problem]) -> Sequence[str]:
+    """Return a list of words. Nothing given is neither anybody nor nobody, so it is not guessed."""
+    found: Sequence[str] | None = given[key]
+    if found is None:
+        problems.append(Problem(f"{where}.{key}", "is null; give a list, or leave the key out"))
+        return ()
+    return found
 
 
 def _ports(where: str, text: str, problems: list[Problem]) -> Ports | None:
@@ -295,9 +304,9 @@ def _opening(
         )
     return Opening(
         services.get(name, Service(name)),
-        _networks(f"{where}.sources", given["sources"], problems),
-        _networks(f"{where}.destinations", given["destinations"], problems),
-        _interfaces(f"{where}.interfaces", given["interfaces"], problems),
+        _networks(f"{where}.sources", _list(where, "sources", given, problems), problems),
+        _networks(f"{where}.destinations", _list(where, "destinations", given, problems), problems),
+        _interfaces(f"{where}.interfaces", _list(where, "interfaces", given, problems), problems),
     )
 
 
