@@ -56,12 +56,20 @@ class CommitConfirm(ActionBase):
                 del result["awaiting"]
                 result["confirmed"] = True
                 return
+            if answer.get("committed"):
+                del result["awaiting"]
+                why = f"The change is confirmed and stays, but the host could not tidy up after it: {answer.get('msg')}"
+                result.update(failed=True, confirmed=True, msg=why)
+                return
             why = f"The host does not confirm the change, and takes it back by itself: {answer.get('msg')}"
             break
         else:
             why = (
                 f"No new connection to the host could be opened within {seconds:.0f} s after the change,"
                 f" so the host takes it back by itself, about now. The last attempt said: {last}"
+                if last
+                else "The module took as long as confirm_within allows, so no time was left to confirm the change,"
+                " and the host takes it back by itself, about now. Set a longer confirm_within"
             )
         result.update(failed=True, confirmed=False, msg=why)
 

@@ -42,6 +42,8 @@ class Transaction:
     committed: bool = False
     awaiting_until: float | None = None
     """Seconds since 1970 until when the change, verified, awaits its confirmation; None where it does not."""
+    reverting: bool = False
+    """True once somebody began to take back what awaited its confirmation: nobody may confirm half of it."""
     _receipts: list[str] = field(default_factory=list, repr=False)
     """The steps' receipts as text, each encoded once: they may be large, and the file is written at each step."""
 
@@ -91,6 +93,18 @@ class Transaction:
         with recording("journal", self.path, f"The run is taken back. {MEND}"):
             self._store()
 
+    def revert(self) -> None:
+        """Record that what awaits its confirmation is about to be taken back; from here on nobody may confirm it.
+
+        A disk that is full does not stop it: a host that nobody reaches matters more. Nor could a confirmation be
+        recorded on such a disk, and each step that is undone tries to write again.
+        """
+        if self.awaiting_until is None or self.reverting:
+            return
+        self.reverting = True
+        with contextlib.suppress(OSError):
+            self._store()
+
     def commit(self) -> None:
         """Record that everything is verified: from here on nothing is taken back."""
         self.committed = True
@@ -117,6 +131,7 @@ class Transaction:
             "scope": self.scope,
             "committed": self.committed,
             "awaiting_until": self.awaiting_until,
+            "reverting": self.reverting,
             "pid": os.getpid(),
         }
         self._receipts += [
@@ -194,6 +209,7 @@ def _load(path: Path) -> Transaction:
             list(record["steps"]),
             record["committed"],
             record.get("awaiting_until"),
+            record.get("reverting", False),
         )
     except (ValueError, KeyError, TypeError) as cause:
         raise JournalUnreadable(

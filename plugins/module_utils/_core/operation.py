@@ -52,13 +52,15 @@ class Outcome:
     """Seconds that are left to confirm the change; None where nobody needs to."""
     confirmed: bool = False
     """True where this run made an earlier one final."""
+    committed: bool = False
+    """True once that is recorded: nothing is taken back any more, even where tidying up fails."""
 
     @property
     def changed(self) -> bool:
         """True where the world differs from before: the plan ran, or it failed and could not be taken back."""
         if self.failure is None:
             return bool(self.plan.actions) or self.confirmed
-        return bool(self.done) and not self.rolled_back
+        return self.committed or (bool(self.done) and not self.rolled_back)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ def _check_confirmable(
         return
     elif transaction.awaiting_until is None:
         why = "its run was cut off before all was verified"
+    elif transaction.reverting:
+        why = "it is being taken back, and part of it may be gone"
     elif not dead_man.is_armed(transaction.identity):
         why = "nothing would have taken it back any more (a restart of the machine?), so it may not be whole"
     if why:
@@ -191,12 +195,17 @@ def _make_final(
     dead_man: DeadMan,
     outcome: Outcome,
 ) -> None:
-    """Commit first: a dead-man that fires afterwards finds nothing to take back."""
+    """Commit first: a dead-man that fires afterwards finds nothing to take back.
+
+    Stop it last: where tidying up fails, or we are killed, it does that later. The audit line comes before the journal
+    goes: a confirmation whose answer got lost is asked for again, and then the line alone tells.
+    """
     if not transaction.committed:
         transaction.commit()
-    _disarm(dead_man, transaction.identity, outcome)
+    outcome.committed = True
     _record(operation, transaction.scope, records, outcome, CONFIRMED)
     _close(operation, transaction)
+    _disarm(dead_man, transaction.identity, outcome)
 
 
 def revert(
@@ -233,12 +242,12 @@ def _undecided(
     """Say which change on this scope awaits its confirmation; empty where none does.
 
     Another run waits for it as it waits for a lock, and does not take it back: whoever made the change may be about to
-    prove it, and would be told that it failed. The dead-man bounds the wait. Where the dead-man is gone, nobody decides
-    any more, and the change is one that was cut off.
+    prove it, and would be told that it failed. The dead-man bounds the wait. Where the dead-man is gone, or has begun,
+    nobody decides any more, and the change is one that was cut off.
     """
     for transaction in records.journal.unfinished(operation.name, scope):
         until = transaction.awaiting_until
-        if until is None or transaction.committed or dead_man is None:
+        if until is None or transaction.committed or transaction.reverting or dead_man is None:
             continue
         if dead_man.is_armed(transaction.identity):
             return (
@@ -387,6 +396,7 @@ def _take_back(
     operation: Operation[Any, Any], transaction: Transaction, outcome: Outcome
 ) -> list[str]:
     """Undo the steps in reverse. A step that resists is reported and ends the walk: those before it rest on it."""
+    transaction.revert()
     while transaction.steps:
         step = transaction.steps[-1]
         try:
@@ -552,6 +562,7 @@ def _failure(outcome: Outcome, failure: Exception) -> dict[str, Any]:
         "done": outcome.done,
         "rolled_back": outcome.rolled_back,
         "rollback_errors": outcome.rollback_errors,
+        "committed": outcome.committed,
         **_explained(failure),
     }
 

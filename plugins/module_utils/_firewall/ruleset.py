@@ -46,7 +46,7 @@ _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,14}")
 
 _ERRORS4 = "destination-unreachable, time-exceeded, parameter-problem"
 _ERRORS6 = "destination-unreachable, packet-too-big, time-exceeded, parameter-problem"
-_NEIGHBOURS = "nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert"
+_NEIGHBOURS = "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert"
 _LISTENERS = "mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report"
 _ECHO = "limit rate 50/second burst 100 packets"
 _LOG = 'limit rate 10/second burst 20 packets log prefix "debvisor-drop: " level info'
@@ -183,7 +183,8 @@ _ALWAYS = (
     "ip6 saddr fe80::/10 ip6 daddr fe80::/10 udp sport 547 udp dport 546 accept",
 )
 """RFC 4890 names the types of ICMPv6 that a host cannot do without. A router's word counts on its own link alone
-(hop limit 255), and DHCPv6 answers come from there; DHCP for IPv4 works below the packet filter."""
+(hop limit 255), and so does a question for one: a hypervisor is the router of its guests. DHCPv6 answers come from the
+link, too; DHCP for IPv4 works below the packet filter."""
 _REST = (f"meta pkttype host {_LOG}", "counter drop")
 """What goes to everybody on the link is dropped without a word."""
 
@@ -244,11 +245,11 @@ def _service(where: str, given: Mapping[str, Any], problems: list[Problem]) -> S
         )
     ports = [
         _ports(f"{where}.ports[{number}]", text, problems)
-        for number, text in enumerate(given["ports"])
+        for number, text in enumerate(_list(where, "ports", given, problems))
     ]
     protocols = [
         _protocol(f"{where}.protocols[{number}]", text, problems)
-        for number, text in enumerate(given["protocols"])
+        for number, text in enumerate(_list(where, "protocols", given, problems))
     ]
     if not ports and not protocols:
         problems.append(Problem(where, "has neither ports nor protocols"))
@@ -257,6 +258,15 @@ def _service(where: str, given: Mapping[str, Any], problems: list[Problem]) -> S
         tuple(each for each in ports if each is not None),
         tuple(each for each in protocols if each is not None),
     )
+
+
+def _list(where: str, key: str, given: Mapping[str, Any], problems: list[Problem]) -> Sequence[str]:
+    """Return a list of words. Nothing given is neither anybody nor nobody, so it is not guessed."""
+    found: Sequence[str] | None = given[key]
+    if found is None:
+        problems.append(Problem(f"{where}.{key}", "is null; give a list, or leave the key out"))
+        return ()
+    return found
 
 
 def _ports(where: str, text: str, problems: list[Problem]) -> Ports | None:
@@ -294,9 +304,9 @@ def _opening(
         )
     return Opening(
         services.get(name, Service(name)),
-        _networks(f"{where}.sources", given["sources"], problems),
-        _networks(f"{where}.destinations", given["destinations"], problems),
-        _interfaces(f"{where}.interfaces", given["interfaces"], problems),
+        _networks(f"{where}.sources", _list(where, "sources", given, problems), problems),
+        _networks(f"{where}.destinations", _list(where, "destinations", given, problems), problems),
+        _interfaces(f"{where}.interfaces", _list(where, "interfaces", given, problems), problems),
     )
 
 

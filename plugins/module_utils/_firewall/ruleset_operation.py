@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 
 from .._core.confirmation import check_limit
-from .._core.errors import InvalidInput, Problem, Refused, VerificationFailed
+from .._core.errors import DebvisorError, InvalidInput, Problem, Refused, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from . import ruleset
 from .ruleset import FAMILY, TABLE, Opening
@@ -146,9 +146,21 @@ class NftRuleset(Operation[Wanted, Observed]):
         if action.target == self._path:
             return {"file": self._path, "keep": wanted.script is not None}
         before = action.payload
-        if before is not None:  # what cannot be undone is not begun
-            self._nft.rehearsed(_lines(ruleset.restore(before)), FAMILY, TABLE)
+        if before is not None:
+            self._check_restorable(before)
         return {"table": before}
+
+    def _check_restorable(self, before: str) -> None:
+        """Refuse to replace a table that could not be brought back; what cannot be undone is not begun."""
+        try:
+            self._nft.rehearsed(_lines(ruleset.restore(before)), FAMILY, TABLE)
+        except DebvisorError as cause:
+            raise Refused(
+                f"the table {NAME} that is in force now could not be brought back, so it is not replaced",
+                why=cause.why or cause.what,
+                hint="Most likely somebody added a rule that names what only this machine has (iif instead of iifname)."
+                f" Delete that rule, or the table: nft delete table {NAME} lets in everything until you run again",
+            ) from cause
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
         if "table" in receipt:

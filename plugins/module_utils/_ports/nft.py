@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ UNSHARE = "/usr/bin/unshare"
 LOOK_TIMEOUT = 30.0
 LOAD_TIMEOUT = 300.0
 """Seconds for one transaction: a million elements take a few, on a slow machine with little memory many."""
+
+NOT_FOUND = 127
+"""What a shell ends with where it finds no such program."""
 
 _LOCATION = re.compile(r"^[^:\s]*:(\d+):\d+(?:-\d+)?: Error: (.*)")
 
@@ -80,7 +84,8 @@ class Nft:
         return found
 
     def _load(self, words: Sequence[str], script: Iterable[str]) -> bytes:
-        with tempfile.TemporaryFile() as given:  # streamed through a file: a list may be large
+        # Streamed through a file, for a list may be large; in memory, for a full disk shall not stop an undo.
+        with os.fdopen(os.memfd_create("nft"), "w+b") as given:
             for piece in script:
                 given.write(piece.encode())
             given.seek(0)
@@ -102,14 +107,16 @@ class Nft:
                 hint="Look whether another program loads a large set, then run again",
             ) from cause
         except OSError as cause:
-            raise NftFailed(
-                f"{words[0]} cannot be run",
-                why=cause.strerror or str(cause),
-                hint="Install the package nftables",
-            ) from cause
+            raise _not_run(words[0], cause.strerror or str(cause)) from cause
+        if done.returncode == NOT_FOUND:
+            raise _not_run(NFT, os.strerror(errno.ENOENT))
         if done.returncode != 0:
             raise _refusal(done.stderr.decode(errors="replace"), done.returncode)
         return done.stdout
+
+
+def _not_run(program: str, why: str) -> NftFailed:
+    return NftFailed(f"{program} cannot be run", why=why, hint="Install the package nftables")
 
 
 def _refusal(said: str, code: int) -> NftFailed:

@@ -101,11 +101,30 @@ def test_the_attempts_end_when_the_host_takes_the_change_back() -> None:
     assert plugin._connection is plugin.first
 
 
+def test_a_module_that_takes_all_the_time_is_told_by_a_sentence_of_its_own() -> None:
+    plugin = Plugin({"changed": True, "awaiting": {"transaction": "1-2", "seconds": 0.0}})
+    result = plugin.run()
+    assert (result["failed"], result["confirmed"], plugin.made) == (True, False, [])
+    assert "no time was left to confirm the change" in result["msg"]
+    assert "The last attempt" not in result["msg"]
+
+
 def test_a_host_that_says_no_is_not_asked_again() -> None:
     plugin = Plugin(AWAITS, {"failed": True, "msg": "it was taken back"})
     result = plugin.run()
     assert result["failed"] is True
     assert "it was taken back" in result["msg"]
+    assert len(plugin.made) == 1
+
+
+def test_a_change_that_stays_is_not_said_to_be_taken_back() -> None:
+    plugin = Plugin(AWAITS, {"failed": True, "committed": True, "msg": "disk on fire"})
+    result = plugin.run()
+    assert (result["failed"], result["confirmed"], "awaiting" in result) == (True, True, False)
+    assert (
+        "confirmed and stays, but the host could not tidy up after it: disk on fire"
+        in result["msg"]
+    )
     assert len(plugin.made) == 1
 
 

@@ -284,6 +284,18 @@ def test_killed_while_confirming_the_confirmation_can_be_repeated(world: World) 
     assert set(world.results) == {"awaiting confirmation", "confirmed"}
 
 
+def test_where_tidying_up_fails_the_change_stays_and_the_dead_man_tidies_up(world: World) -> None:
+    identity = world.fill().transaction
+    outcome = world.confirm(identity, fail_at("commit", "b", OSError("disk on fire")))
+    assert str(outcome.failure) == "disk on fire"
+    assert (outcome.committed, outcome.changed) == (True, True)
+    assert world.dead_man.armed == [identity]
+    later = world.fire(identity)
+    assert (later.failure, later.unwound, world.state) == (None, [], AFTER)
+    assert (world.open_transactions, world.dead_man.armed) == ([], [])
+    assert world.results == ["awaiting confirmation", "confirmed"]
+
+
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_killed_while_taking_back_it_can_be_repeated(world: World, name: str) -> None:
     identity = world.fill().transaction
@@ -291,6 +303,46 @@ def test_killed_while_taking_back_it_can_be_repeated(world: World, name: str) ->
     assert world.dead_man.armed == [identity]
     assert world.fire(identity).failure is None
     assert (world.state, world.open_transactions) == (BEFORE, [])
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_what_is_half_taken_back_cannot_be_confirmed(world: World, name: str) -> None:
+    identity = world.fill().transaction
+    world.fire(identity, fail_at("undo", name, OSError("disk on fire")))
+    assert world.dead_man.armed == [identity]
+    for check in (True, False):
+        outcome = world.confirm(identity, check=check)
+        assert isinstance(outcome.failure, Conflict)
+        assert "it is being taken back" in str(outcome.failure)
+    assert world.fire(identity).failure is None
+    assert (world.state, world.open_transactions) == (BEFORE, [])
+
+
+def test_killed_while_taking_back_it_cannot_be_confirmed(world: World) -> None:
+    identity = world.fill().transaction
+    world.die(lambda: world.fire(identity, kill_at("undo", "b")))
+    assert "it is being taken back" in str(world.confirm(identity).failure)
+
+
+def test_another_run_does_not_wait_for_what_is_half_taken_back(world: World) -> None:
+    identity = world.fill().transaction
+    world.fire(identity, fail_at("undo", "a", OSError("disk on fire")))
+    outcome = world.fill(wanted={"drawers": {"c": "three"}}, lock_timeout=0)
+    assert (outcome.failure, outcome.unwound) == (None, [identity])
+    assert world.state == {**BEFORE, "c": "three"}
+
+
+def test_a_full_disk_does_not_stop_the_taking_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*args: object, **options: object) -> None:
+        raise OSError("No space left on device")
+
+    identity = world.fill().transaction
+    with monkeypatch.context() as full:
+        full.setattr(journal, "write_whole", full_disk)
+        world.fire(identity)
+    assert world.state == BEFORE
 
 
 def test_another_run_waits_for_the_decision_its_bounded_time(world: World) -> None:
@@ -363,7 +415,8 @@ def test_a_module_tells_what_awaits_and_confirms_it(world: World) -> None:
     confirmed = result_of(world, confirm=awaiting["transaction"])
     assert (confirmed["changed"], "awaiting" in confirmed) == (True, False)
     assert "failed" not in confirmed
-    assert result_of(world, confirm="1-1")["failed"] is True
+    refused = result_of(world, confirm="1-1")
+    assert (refused["failed"], refused["committed"]) == (True, False)
 
 
 def test_revert_change_takes_back_what_was_not_confirmed(

@@ -109,6 +109,12 @@ def test_the_script_makes_one_table_whatever_was_there_and_drops_the_rest() -> N
     assert lines[-3] == "\t\tcounter drop"
 
 
+def test_guests_find_the_router_that_their_hypervisor_is() -> None:
+    [rule] = [line.strip() for line in ruleset.script([]) if "nd-router-solicit" in line]
+    assert rule.startswith("ip6 hoplimit 255 icmpv6 type {")
+    assert rule.endswith("} accept")
+
+
 @pytest.mark.parametrize(
     ("listing", "ours"),
     [
@@ -159,6 +165,11 @@ def test_who_is_admitted(given: dict[str, Any], client: str, port: int, admitted
         ([{"name": "web", "ports": [], "protocols": ["tpc"]}], [], "services[0].protocols[0]"),
         ([{"name": "web", "ports": [], "protocols": ["256"]}], [], "services[0].protocols[0]"),
         ([SERVICES[0], SERVICES[1], SERVICES[0]], [], "services[2].name"),
+        ([{**SERVICES[3], "ports": None}], [], "services[0].ports"),
+        ([{**SERVICES[0], "protocols": None}], [], "services[0].protocols"),
+        (SERVICES, [opening("ssh", sources=None)], "openings[0].sources"),
+        (SERVICES, [opening("ssh", destinations=None)], "openings[0].destinations"),
+        (SERVICES, [opening("ssh", interfaces=None)], "openings[0].interfaces"),
         (SERVICES, [opening("http")], "openings[0].service"),
         (SERVICES, [opening("ssh", sources=["192.0.2.1/24"])], "openings[0].sources[0]"),
         (SERVICES, [opening("ssh", sources=["any", "::/0"])], "openings[0].sources[0]"),

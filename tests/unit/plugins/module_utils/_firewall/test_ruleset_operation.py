@@ -220,8 +220,12 @@ def test_what_cannot_be_brought_back_is_not_replaced(world: World) -> None:
     world.nft.tables[TABLE] = odd
     world.nft.refused = "frobnicate"
     outcome = world.run()
-    assert isinstance(outcome.failure, NftFailed)
-    assert world.table == odd
+    assert isinstance(outcome.failure, Refused)
+    assert "that is in force now could not be brought back" in str(outcome.failure)
+    assert f"nft delete table {TABLE}" in outcome.failure.hint
+    assert (world.table, world.dead_man.armed) == (odd, [])
+    del world.nft.tables[TABLE]
+    assert world.run().failure is None
 
 
 def test_rules_that_somebody_changes_meanwhile_are_taken_back(world: World) -> None:

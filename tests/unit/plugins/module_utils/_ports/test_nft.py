@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,30 @@ def program(path: Path, body: str) -> None:
 def test_a_missing_tool_is_named_with_its_package(tool: Path) -> None:
     with pytest.raises(NftFailed, match="Install the package nftables"):
         Nft().load(["table inet x\n"])
+
+
+def test_a_tool_that_is_missing_for_a_rehearsal_is_named_alike(
+    tool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NftFailed) as loading:
+        Nft().load(["table inet x\n"])
+    unshare = tmp_path / "unshare"
+    program(unshare, 'shift && exec "$@"')
+    monkeypatch.setattr(nft, "UNSHARE", str(unshare))
+    with pytest.raises(NftFailed) as rehearsing:
+        Nft().rehearsed(["table inet x\n"], "inet", "x")
+    assert str(rehearsing.value) == str(loading.value)
+
+
+def test_a_script_needs_no_disk(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*args: object, **options: object) -> None:
+        raise OSError("No space left on device")
+
+    for name in ("TemporaryFile", "NamedTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, full_disk)
+    program(tool, f"cat > {tool}.loaded")
+    Nft().load(["table inet x\n", "table inet y\n"])
+    assert Path(f"{tool}.loaded").read_text() == "table inet x\ntable inet y\n"
 
 
 @pytest.mark.parametrize(
