@@ -685,6 +685,16 @@ def test_all_that_is_wrong_is_told_at_once(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["fe80::1%eth0", "fe80::1%x } accept; # "])
+def test_text_behind_an_address_never_comes_to_the_rules(world: World, text: str) -> None:
+    wrong = world.run(
+        management=[{"networks": [text], "ports": [22]}], shared_addresses=[text], strangers=[text]
+    )
+    assert isinstance(wrong.failure, InvalidInput)
+    wheres = [problem.where for problem in wrong.failure.problems]
+    assert wheres == ["management[0].networks", "shared_addresses", "strangers"]
+
+
 # --- Check mode
 
 
