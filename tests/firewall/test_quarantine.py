@@ -198,6 +198,7 @@ def test_a_node_is_cut_off_and_let_back_exactly(quarantine: Quarantine) -> None:
             quarantine_witnesses=["node1"],
         )
         assert "node1 to" in ended.output, "nobody proved it from outside"
+        assert "WARNING: nobody proved" not in ended.output
         stopped = float(quarantine.inside("cat /run/beat", PEER))
         assert not any(quarantine.paths(TARGET, PEER))
         assert not any(quarantine.paths(TARGET, "node1"))
@@ -229,6 +230,7 @@ def test_a_node_is_cut_off_and_let_back_exactly(quarantine: Quarantine) -> None:
             quarantine_witnesses=[],
         )
         assert again.changed == 0, again.output[-3000:]
+        assert "WARNING: nobody proved" in again.output
         for what in ("restart debvisor-quarantine", "restart nftables", "reload nftables"):
             quarantine.inside(f"systemctl {what}")
             assert not any(quarantine.paths(TARGET, PEER)), what

@@ -350,6 +350,7 @@ def _carry_out(
             transaction.applied()
             outcome.done.append(action.public())
         outcome.facts.update(operation.verify(plan, wanted))
+        outcome.warnings.extend(operation.notes())
         if until is not None:
             transaction.await_confirmation(until)
         elif type(operation).commit is not Operation.commit:

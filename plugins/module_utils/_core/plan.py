@@ -163,6 +163,10 @@ class Operation(ABC, Generic[Wanted, Observed]):
         """
         return {}
 
+    def notes(self) -> Sequence[str]:
+        """Return what went wrong on the way and is no reason to take all back; it becomes warnings of a success."""
+        return ()
+
     def commit(self, receipt: Receipt) -> None:
         """Make it final, after all is verified and, where that was asked for, confirmed.
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -123,6 +124,8 @@ class QuarantineHost(Operation[Wanted, Observed]):
         )
         self._kept: tuple[str, Mapping[str, str]] | None = None
         """When this run gathered evidence, and what tells of it."""
+        self._told: list[str] = []
+        """What resisted on the way, and is no reason to take all back."""
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
         return quarantine_options.parse(params)
@@ -263,12 +266,11 @@ class QuarantineHost(Operation[Wanted, Observed]):
             case WriteFile(path):
                 self._ports.files.remove(path)
             case SetAutostart(guests, on):
-                for uuid, _name in guests:
-                    self._ports.hypervisor.set_autostart(uuid, on)
+                self._set_autostart((uuid for uuid, _name in guests), on)
             case StopGuests(guests):
                 self._stop(guests)
             case WakeGuests(guests):
-                self._bring({guest.uuid: RUNNING for guest in guests})
+                self._told += self._wake([guest.uuid for guest in guests])
 
     def _write(self, path: str, content: bytes, *, mode: int) -> None:
         self._ports.files.write(path, content, mode=mode, uid=-1, gid=-1)
@@ -293,41 +295,93 @@ class QuarantineHost(Operation[Wanted, Observed]):
         self._kept = time, {"path": path, "sha256": digest}
 
     def _stop(self, guests: Sequence[Stopped]) -> None:
-        """Stop them. One that ignores that it is to shut down is paused."""
-        going = [guest.uuid for guest in guests if guest.how == SHUT_OFF]
-        self._bring({guest.uuid: PAUSED for guest in guests if guest.how == PAUSED})
+        """Stop those that still run. One that ignores that it is to shut down is paused.
+
+        A guest may end by itself at any moment, and whoever is in it may choose the moment: that must stop nothing.
+        """
+        states = self._states()
+        running = [guest for guest in guests if states.get(guest.uuid) == RUNNING]
+        going = [guest.uuid for guest in running if guest.how == SHUT_OFF]
+        self._pause(guest.uuid for guest in running if guest.how == PAUSED)
         for uuid in going:
-            self._ports.hypervisor.shut_down(uuid)
+            self._halt(uuid, self._ports.hypervisor.shut_down)
         try:
-            self._wait(dict.fromkeys(going, SHUT_OFF), SHUTDOWN_TIMEOUT)
+            self._wait_stopped(going, SHUTDOWN_TIMEOUT)
         except TimedOut:
             states = self._states()
-            self._bring({uuid: PAUSED for uuid in going if states.get(uuid) == RUNNING})
+            self._pause(uuid for uuid in going if states.get(uuid) == RUNNING)
 
-    def _bring(self, wanted: Mapping[str, str]) -> None:
-        """Bring guests to a state that can be reached at once: running, or paused."""
-        states = self._states()
-        for uuid, state in wanted.items():
-            match states.get(uuid), state:
-                case "paused", "running":
-                    self._ports.hypervisor.resume(uuid)
-                case "shut off", "running":
-                    self._ports.hypervisor.start(uuid)
-                case "running", "paused":
-                    self._ports.hypervisor.pause(uuid)
-        self._wait(wanted, SETTLE_TIMEOUT)
+    def _pause(self, uuids: Iterable[str]) -> None:
+        pausing = list(uuids)
+        for uuid in pausing:
+            self._halt(uuid, self._ports.hypervisor.pause)
+        self._wait_stopped(pausing, SETTLE_TIMEOUT)
 
-    def _wait(self, wanted: Mapping[str, str], timeout: float) -> None:
+    def _halt(self, uuid: str, act: Callable[[str], None]) -> None:
+        """Stop one guest; a refusal is none where it does not run any more."""
+        try:
+            act(uuid)
+        except DebvisorError:
+            if self._states().get(uuid) == RUNNING:
+                raise
+
+    def _wait_stopped(self, uuids: Sequence[str], timeout: float) -> None:
         def settled() -> tuple[bool, str]:
             states = self._states()
-            left = {
-                uuid: states.get(uuid)
-                for uuid, state in wanted.items()
-                if states.get(uuid) != state
-            }
-            return not left, str(left)
+            left = [uuid for uuid in uuids if states.get(uuid) == RUNNING]
+            return not left, f"{', '.join(left)} still run"
 
-        wait_until(settled, what="the guests", timeout=timeout, clock=self._ports.clock)
+        if uuids:
+            wait_until(settled, what="the guests", timeout=timeout, clock=self._ports.clock)
+
+    def _wake(self, uuids: Collection[str]) -> list[str]:
+        """Let guests run as well as possible, and return what to tell about those that resist."""
+        guests = self._ports.hypervisor.guests()
+        states = {guest.uuid: guest.state for guest in guests}
+        names = {guest.uuid: guest.name for guest in guests}
+        told: dict[str, str] = {}
+        for uuid in uuids:
+            try:
+                if states.get(uuid) == PAUSED:
+                    self._ports.hypervisor.resume(uuid)
+                elif states.get(uuid) == SHUT_OFF:
+                    self._ports.hypervisor.start(uuid)
+            except DebvisorError as cause:
+                told[uuid] = str(cause)
+
+        def settled() -> tuple[bool, dict[str, str]]:
+            now = self._states()
+            left = {
+                uuid: now.get(uuid, "gone")
+                for uuid in uuids
+                if uuid not in told and now.get(uuid) != RUNNING
+            }
+            return not left, left
+
+        with contextlib.suppress(TimedOut):
+            wait_until(settled, what="the guests", timeout=SETTLE_TIMEOUT, clock=self._ports.clock)
+        told.update({uuid: f"it is {state}" for uuid, state in settled()[1].items()})
+        return [
+            f"The guest {names.get(uuid, uuid)} does not run again: {why}"
+            for uuid, why in told.items()
+        ]
+
+    def _set_autostart(self, uuids: Iterable[str], wanted: bool) -> None:
+        """Set it where the guest is still there. One that is not persistent never starts with the machine."""
+        for uuid in uuids:
+            if not self._differs(uuid, wanted):
+                continue
+            try:
+                self._ports.hypervisor.set_autostart(uuid, wanted)
+            except DebvisorError:
+                if self._differs(uuid, wanted):
+                    raise
+
+    def _differs(self, uuid: str, wanted: bool) -> bool:
+        return any(
+            guest.uuid == uuid and guest.persistent and guest.autostart != wanted
+            for guest in self._ports.hypervisor.guests()
+        )
 
     def _states(self) -> dict[str, str]:
         return {guest.uuid: guest.state for guest in self._ports.hypervisor.guests()}
@@ -344,25 +398,44 @@ class QuarantineHost(Operation[Wanted, Observed]):
             case "file":
                 kept_file.restore(self._ports.files, receipt["kept"])
             case "autostart":
-                known = self._states()
-                for uuid in receipt["guests"]:
-                    if uuid in known:
-                        self._ports.hypervisor.set_autostart(uuid, receipt["was"])
+                self._set_autostart(receipt["guests"], receipt["was"])
             case "guests":
                 return self._bring_back(receipt["was"])
         return None
 
     def _bring_back(self, was: Mapping[str, str]) -> str | None:
-        """Bring guests back to what they were. One that was shut off before it was started is paused instead."""
+        """Bring guests back to what they were, as well as possible: what cannot be must not stand in the way for good.
+
+        One that was shut off before it was started is paused instead. One that was paused and is shut off now, after a
+        restart of the host perhaps, is left.
+        """
         states = self._states()
-        reachable = {
-            uuid: RUNNING if state == RUNNING else PAUSED
-            for uuid, state in was.items()
-            if uuid in states and states[uuid] != state
-        }
-        self._bring(reachable)
-        paused = sorted(uuid for uuid in reachable if was[uuid] == SHUT_OFF)
-        return f"Guests that were shut off are paused: {', '.join(paused)}" if paused else None
+        other = {uuid: state for uuid, state in was.items() if states.get(uuid) != state}
+        stopping = [
+            uuid
+            for uuid, state in other.items()
+            if state != RUNNING and states.get(uuid) in (RUNNING, PAUSED)
+        ]
+        self._pause(uuid for uuid in stopping if states[uuid] == RUNNING)
+        notes = self._wake(
+            [uuid for uuid, state in other.items() if state == RUNNING and uuid in states]
+        )
+        if paused := sorted(uuid for uuid in stopping if was[uuid] == SHUT_OFF):
+            notes.append(f"Guests that were shut off are paused: {', '.join(paused)}")
+        if lost := sorted(
+            uuid
+            for uuid, state in other.items()
+            if state == PAUSED and states.get(uuid) == SHUT_OFF
+        ):
+            notes.append(
+                f"Guests that were paused are shut off, and are left so: {', '.join(lost)}"
+            )
+        if gone := sorted(uuid for uuid in other if uuid not in states):
+            notes.append(f"Guests are gone: {', '.join(gone)}")
+        return ". ".join(notes) or None
+
+    def notes(self) -> Sequence[str]:
+        return self._told
 
     def verify(self, plan: Plan, wanted: Wanted) -> Mapping[str, Any]:
         """Read back. Where the host is cut off, no stranger may answer."""

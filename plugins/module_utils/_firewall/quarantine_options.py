@@ -17,6 +17,9 @@ from .quarantine import Address, Flow, Network
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 """Reason and names go into a line of a log."""
+SCOPE = "%"
+"""Python takes any text behind it, and all of that would go into the script for nft."""
+SCOPED = "holds a scope (%), which no rule can tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,9 @@ def _flows(params: Mapping[str, Any], problems: list[Problem]) -> list[Flow]:
 def _networks(where: str, texts: Sequence[str], problems: list[Problem]) -> list[Network]:
     found: list[Network] = []
     for text in texts:
+        if SCOPE in text:
+            problems.append(Problem(f"{where}.networks", SCOPED))
+            continue
         try:
             network = ip_network(text)
         except ValueError as cause:
@@ -125,6 +131,9 @@ def _check_ports(where: str, ports: Sequence[int], problems: list[Problem]) -> N
 def _addresses(where: str, texts: Sequence[str], problems: list[Problem]) -> list[Address]:
     found = []
     for text in texts:
+        if SCOPE in text:
+            problems.append(Problem(where, SCOPED))
+            continue
         try:
             found.append(ip_address(text))
         except ValueError as cause:

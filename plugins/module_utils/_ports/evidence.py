@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -13,9 +14,13 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from .._core.durable import private_umask, write_whole
 from .._core.errors import DebvisorError
+
+KILL_TIMEOUT = 1.0
+"""Seconds for a killed program to end. One that waits for a disk or the network may never do."""
 
 
 class CannotKeep(DebvisorError):
@@ -27,24 +32,13 @@ class EvidenceRecorder:
 
     def run(self, program: Sequence[str], *, timeout: float, most: int) -> tuple[bytes, str]:
         """Return what the program printed, its complaints included."""
-        with tempfile.TemporaryFile() as printed:  # a pipe would bound neither time nor memory
-            try:
-                done = subprocess.run(
-                    program,
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed,
-                    stderr=subprocess.STDOUT,
-                    timeout=timeout,
-                    check=False,
-                    env={**os.environ, "LC_ALL": "C.UTF-8"},
-                )
-                trouble = f"exit code {done.returncode}" if done.returncode else ""
-            except subprocess.TimeoutExpired:
-                trouble = f"ended after {timeout:g} s"
-            except OSError as cause:
-                trouble = cause.strerror or str(cause)
-            printed.seek(0)
-            return _bounded(printed.read(most + 1), most, trouble)
+        try:
+            with tempfile.TemporaryFile() as printed:  # a pipe would bound neither time nor memory
+                trouble = _printing(program, printed, timeout)
+                printed.seek(0)
+                return _bounded(printed.read(most + 1), most, trouble)
+        except OSError as cause:
+            return b"", cause.strerror or str(cause)
 
     def read(self, path: str, *, most: int) -> tuple[bytes, str]:
         """Return what is in the file."""
@@ -74,6 +68,28 @@ class EvidenceRecorder:
                 hint="Make room on its file system and run again",
             ) from cause
         return hashlib.sha256(content).hexdigest()
+
+
+def _printing(program: Sequence[str], printed: IO[bytes], timeout: float) -> str:
+    """Run a program, and return what is wrong with it. One that not even a kill ends is left behind."""
+    try:
+        running = subprocess.Popen(
+            program,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+        )
+    except OSError as cause:
+        return cause.strerror or str(cause)
+    try:
+        code = running.wait(timeout)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(KILL_TIMEOUT)
+        return f"ended after {timeout:g} s"
+    return f"exit code {code}" if code else ""
 
 
 def _bounded(content: bytes, most: int, trouble: str) -> tuple[bytes, str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -56,7 +57,8 @@ class LibvirtHost:
         if not any(os.path.exists(daemon) for daemon in DAEMONS):
             return ()
         found = _bounded(lambda: [_guest(domain) for domain in self._hypervisor().listAllDomains()])
-        return tuple(sorted(found, key=lambda guest: (guest.name, guest.uuid)))
+        there = [guest for guest in found if guest is not None]
+        return tuple(sorted(there, key=lambda guest: (guest.name, guest.uuid)))
 
     def state(self, uuid: str) -> str | None:
         """Return the state of one guest, or None where it is gone."""
@@ -83,10 +85,11 @@ class LibvirtHost:
         self._do(uuid, lambda domain: domain.create())
 
     def close(self) -> None:
-        """Let go of the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Let go of the connection. Nobody needs it any more, so nothing depends on how that ends."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                _bounded(connection.close)
 
     def _hypervisor(self) -> Any:
         if libvirt is None:
@@ -118,7 +121,17 @@ class LibvirtHost:
         _bounded(call)
 
 
-def _guest(domain: Any) -> Guest:
+def _guest(domain: Any) -> Guest | None:
+    """Return what is told of a guest, or None where it went since it was listed: it may end at any moment."""
+    try:
+        return _told(domain)
+    except libvirt.libvirtError as cause:
+        if cause.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return None
+
+
+def _told(domain: Any) -> Guest:
     state, _reason = domain.state()
     names = {
         libvirt.VIR_DOMAIN_RUNNING: "running",

@@ -26,7 +26,10 @@ class TcpProbe:
         answered: set[str] = set()
         with contextlib.ExitStack() as stack, selectors.DefaultSelector() as waiting:
             for address in addresses:
-                link = stack.enter_context(_link(address))
+                try:
+                    link = stack.enter_context(_link(address))
+                except OSError:  # a kernel without that family reaches nobody by it
+                    continue
                 code = link.connect_ex((address, port))
                 if code in (errno.EINPROGRESS, errno.EAGAIN):
                     waiting.register(link, selectors.EVENT_WRITE, (link, address))

@@ -9,10 +9,14 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core import (
+    operation as operation_module,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     Conflict,
@@ -434,7 +438,7 @@ def test_a_failure_anywhere_leaves_the_host_as_it_was(
     assert world.dead_man.armed == []
 
 
-@pytest.mark.parametrize("method", ["set_autostart", "resume", "load"])
+@pytest.mark.parametrize("method", ["set_autostart", "load"])
 def test_a_release_that_fails_leaves_the_host_cut_off(world: World, method: str) -> None:
     world.cut_off()
     before = world.state()
@@ -446,6 +450,107 @@ def test_a_release_that_fails_leaves_the_host_cut_off(world: World, method: str)
     assert (failed.changed, failed.rollback_errors) == (False, [])
     assert world.state() == before
     assert world.run("released").failure is None
+
+
+@pytest.mark.parametrize("policy", ["pause", "shutdown"])
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("method", ["guests", "pause", "shut_down", "set_autostart"])
+def test_a_guest_that_ends_by_itself_prevents_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, policy: str, gone: bool, method: str
+) -> None:
+    """Be it while evidence is gathered, or just before it would have been stopped."""
+
+    def end(uuid: str) -> None:
+        if gone:
+            world.hypervisor.held.pop(uuid, None)
+        else:
+            world.hypervisor.held[uuid] = replace(
+                world.hypervisor.held[uuid], state="shut off", autostart=False
+            )
+
+    def look() -> list[Any]:
+        end("u1")
+        end("u2")
+        return []
+
+    def refuse(uuid: str, *wanted: bool) -> None:
+        end(uuid)
+        raise DebvisorError("domain is not running")
+
+    if method == "guests":
+        world.recorder.look = look
+    else:
+        monkeypatch.setattr(world.hypervisor, method, refuse)
+    world.cut_off(guests=policy)
+    assert not any(guest.state == "running" for guest in world.hypervisor.guests())
+    assert INET in world.nft.tables
+
+
+def _wakes_and_dies(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a release be killed once the guests are awake."""
+
+    def remove(path: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        world.files = Files()
+        dying.setattr(world.files, "remove", remove)
+        dying.setattr(operation_module, "_take_back", lambda *asked: ["killed"])
+        with pytest.raises(KeyboardInterrupt):
+            world.run("released")
+    world.files = Files()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("state", ["quarantined", "released"])
+def test_a_release_that_was_cut_off_by_a_restart_is_no_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, state: str, gone: bool
+) -> None:
+    world.cut_off()
+    _wakes_and_dies(world, monkeypatch)
+    assert world.hypervisor.held["u1"].state == "running"
+    for uuid, guest in list(world.hypervisor.held.items()):
+        world.hypervisor.held[uuid] = replace(guest, state="shut off")
+    if gone:
+        del world.hypervisor.held["u1"]
+    after = world.run(state)
+    assert (after.failure, len(after.unwound)) == (None, 1)
+    expected = "Guests are gone: u1" if gone else "are shut off, and are left so: u1, u2, u5"
+    assert any(expected in warning for warning in after.warnings)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_guest_that_will_not_run_keeps_nothing_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    world.cut_off()
+    resume = world.hypervisor.resume
+
+    def resist(uuid: str) -> None:
+        if uuid != "u1":
+            resume(uuid)
+        elif refuses:
+            raise DebvisorError("no such disk")
+
+    monkeypatch.setattr(world.hypervisor, "resume", resist)
+    released = world.run("released")
+    assert (released.failure, released.rolled_back) == (None, False)
+    assert INET not in world.nft.tables
+    states = {guest.name: guest.state for guest in world.hypervisor.guests()}
+    assert (states["web"], states["db"], states["brief"]) == ("paused", "running", "running")
+    why = "no such disk" if refuses else "it is paused"
+    assert released.warnings == [f"The guest web does not run again: {why}"]
+
+
+def test_a_guest_that_will_not_run_does_not_stand_in_the_way_of_undo(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = world.run()
+    monkeypatch.setattr(world.hypervisor, "resume", lambda uuid: None)
+    fired = revert(world.operation(), outcome.transaction, world.records)
+    assert fired.failure is None
+    assert "The guest web does not run again: it is paused" in fired.warnings[0]
+    assert not (world.folder / "quarantine.json").exists()
 
 
 def test_a_start_that_is_taken_back_ends_in_a_pause(world: World) -> None:
@@ -578,6 +683,16 @@ def test_all_that_is_wrong_is_told_at_once(world: World) -> None:
         "journal_minutes",
         "confirm_within",
     ]
+
+
+@pytest.mark.parametrize("text", ["fe80::1%eth0", "fe80::1%x } accept; # "])
+def test_text_behind_an_address_never_comes_to_the_rules(world: World, text: str) -> None:
+    wrong = world.run(
+        management=[{"networks": [text], "ports": [22]}], shared_addresses=[text], strangers=[text]
+    )
+    assert isinstance(wrong.failure, InvalidInput)
+    wheres = [problem.where for problem in wrong.failure.problems]
+    assert wheres == ["management[0].networks", "shared_addresses", "strangers"]
 
 
 # --- Check mode

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._ports import evidence
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.evidence import (
     CannotKeep,
     EvidenceRecorder,
@@ -42,6 +45,26 @@ def test_one_that_hangs_is_ended() -> None:
     seen = python("import time; print(1, flush=True); time.sleep(60)", timeout=1.0)
     assert seen == (b"1\n", "ended after 1 s")
     assert time.monotonic() - began < 20
+
+
+def test_one_that_not_even_a_kill_ends_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "KILL_TIMEOUT", 0.1)
+    killed: list[subprocess.Popen[bytes]] = []
+    with monkeypatch.context() as deaf:
+        deaf.setattr(subprocess.Popen, "kill", lambda program: killed.append(program))
+        seen = python("import time; print(1, flush=True); time.sleep(4)", timeout=1.0)
+    assert seen == (b"1\n", "ended after 1 s")
+    for program in killed:
+        program.kill()
+        program.wait(10)
+
+
+def test_no_place_for_what_is_printed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_folder() -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_folder)
+    assert python("print(1)") == (b"", "No usable temporary directory found")
 
 
 def test_files_are_read_as_they_are(tmp_path: Path) -> None:

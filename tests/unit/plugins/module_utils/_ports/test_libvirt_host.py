@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,12 @@ from ansible_collections.debvisor.hci.plugins.module_utils._ports.libvirt_host i
 
 
 class LibvirtError(Exception):
-    pass
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.code = code
+
+    def get_error_code(self) -> int:
+        return self.code
 
 
 class Domain:
@@ -79,6 +85,7 @@ class Connection:
 def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine with libvirt, and its Python module."""
     module = SimpleNamespace(
+        VIR_ERR_NO_DOMAIN=42,
         VIR_DOMAIN_RUNNING=1,
         VIR_DOMAIN_BLOCKED=2,
         VIR_DOMAIN_PAUSED=3,
@@ -123,6 +130,36 @@ def test_a_change_is_made_or_the_refusal_is_told(library: Any) -> None:
         host.resume("uuid-none")
     host.close()
     assert library.connection.closed
+
+
+def test_letting_go_ends_and_never_fails(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(libvirt_host, "CALL_TIMEOUT", 0.1)
+
+    def fail() -> None:
+        raise LibvirtError("connection reset")
+
+    for close in (fail, lambda: released.wait(5)):
+        host = LibvirtHost()
+        host.guests()
+        library.connection.close = close
+        began = time.monotonic()
+        host.close()
+        assert time.monotonic() - began < 4
+    released.set()
+
+
+def test_a_guest_that_goes_while_it_is_looked_at_is_gone(library: Any) -> None:
+    gone, odd = library.connection.domains[0], library.connection.domains[1]
+
+    def vanish() -> Any:
+        raise LibvirtError("Domain not found", 42)
+
+    gone.state = vanish
+    assert "d1" not in [guest.name for guest in LibvirtHost().guests()]
+    odd.state = odd.suspend
+    with pytest.raises(Unreachable, match="not running"):
+        LibvirtHost().guests()
 
 
 def test_a_machine_without_libvirt_has_no_guests(monkeypatch: pytest.MonkeyPatch) -> None:

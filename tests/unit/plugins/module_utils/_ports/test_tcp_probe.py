@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import time
 
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._ports import tcp_probe
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.tcp_probe import TcpProbe
 
 
@@ -26,6 +29,21 @@ def test_accepting_and_refusing_are_answers_and_silence_is_none() -> None:
         answered = TcpProbe().answering(["127.0.0.1", "127.0.0.2", "127.0.0.3"], port, timeout=0.5)
     assert answered == {"127.0.0.1", "127.0.0.2"}
     assert time.monotonic() - began < 10
+
+
+def test_a_kernel_without_a_family_gets_no_answer_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = socket.socket
+
+    def without(family: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return made(family)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(tcp_probe.socket, "socket", without)
+        answered = TcpProbe().answering(["2001:db8::1", "127.0.0.1"], server.getsockname()[1])
+        monkeypatch.undo()
+    assert answered == {"127.0.0.1"}
 
 
 def test_nobody_is_asked_for_nothing() -> None:
