@@ -94,8 +94,8 @@ lab-down: ## remove the lab
 ##- Tests
 
 .PHONY: test
-test: test-unit ## run every test that CI runs; linters run beside the nodes, which mostly wait
-	@$(MAKE) -j 2 test-static test-node
+test: deps venv collection $(NAMED) ## run every test that CI runs; the nodes mostly wait, so the others run beside them
+	@$(MAKE) -j 3 test-unit test-static test-node
 
 .PHONY: test-unit
 test-unit: deps venv collection $(NAMED) ## pure logic and architecture; DNS clients against a real named on loopback
