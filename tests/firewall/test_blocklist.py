@@ -142,7 +142,7 @@ def packets(lab: Cluster) -> Packets:
 
 def ladder() -> list[Network]:
     """Return a network of every prefix length that a list may have, none in another or beside it."""
-    wide4 = {4: 160, 5: 144, 6: 132, 7: 120}
+    wide4 = {4: 176, 5: 144, 6: 132, 7: 120}
     wide6 = {
         7: 0x3000,
         **{length: 0x3400 + 0x200 * (length - 8) for length in range(8, 14)},
