@@ -50,8 +50,12 @@ def test_one_that_hangs_is_ended() -> None:
 def test_one_that_not_even_a_kill_ends_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence, "KILL_TIMEOUT", 0.1)
     killed: list[subprocess.Popen[bytes]] = []
+
+    def stay(program: subprocess.Popen[bytes]) -> None:
+        killed.append(program)
+
     with monkeypatch.context() as deaf:
-        deaf.setattr(subprocess.Popen, "kill", lambda program: killed.append(program))
+        deaf.setattr(subprocess.Popen, "kill", stay)
         seen = python("import time; print(1, flush=True); time.sleep(4)", timeout=1.0)
     assert seen == (b"1\n", "ended after 1 s")
     for program in killed:
