@@ -83,8 +83,8 @@ def main() -> None:
         argument_spec={"addresses": {"type": "list", "elements": "str", "required": True}},
         supports_check_mode=True,
     )
-    folder = settings.firewall_dir()
-    looking = Looking(Files(), SystemClock(), str(folder / "blocklist"), str(folder / "bans.json"))
+    store, book = str(settings.blocklist_store()), str(settings.ban_book())
+    looking = Looking(Files(), SystemClock(), store, book)
     inform(looking.why, module)
 
 

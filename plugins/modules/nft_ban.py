@@ -168,8 +168,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    folder, files, clock = settings.firewall_dir(), Files(), SystemClock()
-    looking = Looking(files, clock, str(folder / "blocklist"), str(folder / "bans.json"))
+    files, clock = Files(), SystemClock()
+    looking = Looking(files, clock, str(settings.blocklist_store()), str(settings.ban_book()))
     asker = " ".join(requester().values())
     run(NftBan(Nft(), files, Surroundings(), clock, looking, asker), module)
 

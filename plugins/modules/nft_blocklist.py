@@ -218,7 +218,7 @@ def main() -> None:
         required_if=[("state", "present", ["lists"])],
         supports_check_mode=True,
     )
-    store = str(settings.firewall_dir() / "blocklist")
+    store = str(settings.blocklist_store())
     run(Blocklist(Nft(), Files(), Surroundings(), SystemClock(), store), module)
 
 

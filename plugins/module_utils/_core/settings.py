@@ -57,6 +57,16 @@ def firewall_dir() -> Path:
     return state_dir() / "firewall"
 
 
+def blocklist_store() -> Path:
+    """The block lists that are in force."""
+    return firewall_dir() / "blocklist"
+
+
+def ban_book() -> Path:
+    """The bans that are in force."""
+    return firewall_dir() / "bans.json"
+
+
 def feeds_dir() -> Path:
     """The last good copies of blocklist feeds, each as ``<name>.txt``."""
     return firewall_dir() / "feeds"

@@ -27,8 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--settings", type=Path, default=settings.blocklist_config())
     parser.add_argument("--output", type=Path, required=True, help="file of the textfile collector")
     options = parser.parse_args(arguments)
-    folder = settings.firewall_dir()
-    looking = Looking(Files(), SystemClock(), str(folder / "blocklist"), str(folder / "bans.json"))
+    store, book = str(settings.blocklist_store()), str(settings.ban_book())
+    looking = Looking(Files(), SystemClock(), store, book)
     try:
         feeds = _feeds(options.settings)
         text = list_metrics.text(

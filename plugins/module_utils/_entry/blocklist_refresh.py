@@ -70,7 +70,7 @@ def _feed() -> Operation[Any, Any]:
 
 
 def _lists() -> Operation[Any, Any]:
-    store = str(settings.firewall_dir() / "blocklist")
+    store = str(settings.blocklist_store())
     return Blocklist(Nft(), Files(), Surroundings(), SystemClock(), store)
 
 

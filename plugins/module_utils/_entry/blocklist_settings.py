@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from .._core import settings
 from .._core.errors import DebvisorError
-from .._firewall import feed_operation
+from .._firewall import blocklist_operation, feed_operation
 
 LOADING: Mapping[str, Any] = {
     "lists": [],
@@ -27,8 +26,6 @@ LOADING: Mapping[str, Any] = {
 """The options of ``nft_blocklist`` where nobody says otherwise."""
 LIST: Mapping[str, Any] = {"name": None, "action": "block", "files": [], "entries": []}
 """Those of one of its lists."""
-NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
-"""What a list may be called, and a feed, which is a file's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ def read(path: Path) -> Settings:
 
 def _feed(given: Mapping[str, Any], loading: Mapping[str, Any]) -> dict[str, Any]:
     name = given["name"]
-    if not NAME.fullmatch(name):
+    if not blocklist_operation.NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a feed")
     dest = str(settings.feeds_dir() / f"{name}.txt")
     alike = {option: loading[option] for option in ("max_share", "strict")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from .._core import settings
-from .._core.errors import Conflict, DebvisorError
+from .._core.errors import DebvisorError
 from .._core.operation import LOCK_TIMEOUT, locked
 from .._core.waiting import SystemClock
 from .._firewall import bans, blocklist
@@ -23,8 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="firewall-load", description=(__doc__ or "").strip())
     parser.add_argument("what", choices=["bans", "blocklist"])
     what = parser.parse_args(arguments).what
-    folder = settings.firewall_dir()
-    looking = Looking(Files(), SystemClock(), str(folder / "blocklist"), str(folder / "bans.json"))
+    store, book = str(settings.blocklist_store()), str(settings.ban_book())
+    looking = Looking(Files(), SystemClock(), store, book)
     try:
         with locked(settings.lock_dir(), f"nft:inet debvisor_{what}", LOCK_TIMEOUT):
             tell(_bans(looking) if what == "bans" else _blocklist(looking))
@@ -61,6 +61,5 @@ def _present(family: str, name: str, owner: str) -> blocklist.Listed | None:
     if items is None:
         return None
     found = blocklist.listed(items, owner)
-    if not found.ours:
-        raise Conflict(f"the table {family} {name} belongs to somebody else; it is left alone")
+    blocklist.refuse_foreign(found.ours, family, name, owner)
     return found

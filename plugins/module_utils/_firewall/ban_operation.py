@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .._core import kept_file
-from .._core.errors import Conflict, InvalidInput, Problem, VerificationFailed
+from .._core.errors import InvalidInput, Problem, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
-from . import bans, networks, protection
+from . import bans, blocklist, networks, protection
 from .bans import FAMILY, TABLE, Ban, Book, Listed
 from .looking import Looking
 from .protection import Protected, Surroundings
@@ -135,12 +135,8 @@ class NftBan(Operation[Wanted, Observed]):
     def observe(self, wanted: Wanted) -> Observed:
         items = self._nft.table(FAMILY, TABLE, elements=True)
         table = None if items is None else bans.listed(items)
-        if table is not None and not table.ours:
-            raise Conflict(
-                f"the table {FAMILY} {TABLE} belongs to somebody else",
-                why=f"its comment does not begin with {bans.OWNER!r}",
-                hint=f"See what it is (nft list table {FAMILY} {TABLE}), and remove it if nobody needs it",
-            )
+        if table is not None:
+            blocklist.refuse_foreign(table.ours, FAMILY, TABLE, bans.OWNER)
         store = self._looking.store()
         last = store.client if store else None
         secured = protection.protected(wanted.protected, self._around, last)

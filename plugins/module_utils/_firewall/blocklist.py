@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from .._core.errors import Conflict
 from .networks import FAMILIES, V6, Family, address_text
 from .packed import Packed
 from .store import ALLOW, KeptList, Store
@@ -194,6 +195,19 @@ def listed(items: Sequence[Mapping[str, Any]], owner: str = OWNER) -> Listed:
     )  # the order of sets is that of their making, and means nothing
     digest = hashlib.sha256(told_of.encode()).hexdigest()[:16]
     return Listed(comment.startswith(owner), mark, digest, counts)
+
+
+def refuse_foreign(ours: bool, family: str, name: str, owner: str) -> None:
+    """Stop at a table that has our name and is not ours.
+
+    :raises Conflict: where it is not.
+    """
+    if not ours:
+        raise Conflict(
+            f"the table {family} {name} belongs to somebody else",
+            why=f"its comment does not begin with {owner!r}",
+            hint=f"See what it is (nft list table {family} {name}), and remove it if nobody needs it",
+        )
 
 
 def share(family: Family, addresses: int) -> float:

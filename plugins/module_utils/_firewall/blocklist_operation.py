@@ -43,6 +43,7 @@ from .store import (
 
 TAKEN = {PROTECTED: "use the option protected", "bans": "metrics count the bans under it"}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+"""What a list may be called, and a feed."""
 MOST_SOURCES = 256
 MOST_PROBLEMS = 1000
 MOST_MET = 100
@@ -182,12 +183,8 @@ class Blocklist(Operation[Wanted, Observed]):
     def observe(self, wanted: Wanted) -> Observed:
         items = self._nft.table(FAMILY, TABLE)
         table = None if items is None else blocklist.listed(items)
-        if table is not None and not table.ours:
-            raise Conflict(
-                f"the table {FAMILY} {TABLE} belongs to somebody else",
-                why=f"its comment does not begin with {blocklist.OWNER!r}",
-                hint=f"See what it is (nft list table {FAMILY} {TABLE}), and remove it if nobody needs it",
-            )
+        if table is not None:
+            blocklist.refuse_foreign(table.ours, FAMILY, TABLE, blocklist.OWNER)
         store = self._kept(torn_is_empty=wanted.rebuild or not wanted.present)
         client = self._around.client() or (store.client if store else None)
         if not wanted.present:
@@ -267,7 +264,7 @@ class Blocklist(Operation[Wanted, Observed]):
         old = observed.store or Store()
         met = _met(new, observed.protected)
         facts = _facts(new, met, notices)
-        warnings = _warnings(met, notices, new)
+        warnings = _warnings(met, notices)
         changes = list(_changes(old, new))
         same = old.fingerprint == new.fingerprint and blocklist.rules(old.lists) == blocklist.rules(
             new.lists
@@ -673,9 +670,7 @@ def _facts(
     }
 
 
-def _warnings(
-    met: Sequence[Mapping[str, Any]], notices: Sequence[str], store: Store
-) -> Iterator[str]:
+def _warnings(met: Sequence[Mapping[str, Any]], notices: Sequence[str]) -> Iterator[str]:
     for each in met[:20]:
         yield (
             f"{each['list']} lists {each['network']} ({each['source']}:{each['line']}), which would block"
