@@ -64,7 +64,9 @@ def run(
     return done
 
 
-def watch(words: Sequence[str], *, check: Callable[[], None], said: Callable[[bytes], None]) -> None:
+def watch(
+    words: Sequence[str], *, check: Callable[[], None], said: Callable[[bytes], None]
+) -> None:
     """Run a program that takes long: ``said`` gets what it prints, ``check`` is called several times a second.
 
     What either raises ends the program and goes on its way; so does our own end.
@@ -93,7 +95,9 @@ def watch(words: Sequence[str], *, check: Callable[[], None], said: Callable[[by
                 process.stdout.close()
         if process.returncode != 0:
             errors.seek(0)
-            raise ProgramFailed(words[0], process.returncode, errors.read().decode(errors="replace"))
+            raise ProgramFailed(
+                words[0], process.returncode, errors.read().decode(errors="replace")
+            )
 
 
 def _environment() -> dict[str, str]:

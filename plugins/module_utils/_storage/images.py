@@ -71,7 +71,9 @@ def read_head(head: bytes, size: int, image_type: str) -> Image:
 
 def _qcow2(head: bytes) -> int:
     if not head.startswith(QCOW2):
-        name = next((name for magic, name in OTHERS.items() if head.startswith(magic)), "nothing we know")
+        name = next(
+            (name for magic, name in OTHERS.items() if head.startswith(magic)), "nothing we know"
+        )
         raise Refused(
             "the image is not a qcow2 image",
             why=f"it begins as {name} does" if head else "it is empty",
@@ -82,7 +84,9 @@ def _qcow2(head: bytes) -> int:
     version, backing = struct.unpack_from(">IQ", head, 4)
     size, encrypted = struct.unpack_from(">QI", head, 24)
     if version not in (2, 3):
-        raise Refused("the image cannot be used", why=f"its qcow2 version is {version}; 2 and 3 are known")
+        raise Refused(
+            "the image cannot be used", why=f"its qcow2 version is {version}; 2 and 3 are known"
+        )
     if version == 3 and len(head) < 104:
         raise Refused("the image is not a qcow2 image", why="its header is cut off")
     features = struct.unpack_from(">Q", head, 72)[0] if version == 3 else 0
@@ -97,7 +101,9 @@ def _qcow2(head: bytes) -> int:
     }
     if found := [fault for fault, applies in faults.items() if applies]:
         raise Refused(
-            "the image cannot be used", why="; ".join(found), hint="Publish one that is whole in itself"
+            "the image cannot be used",
+            why="; ".join(found),
+            hint="Publish one that is whole in itself",
         )
     return int(size)
 

@@ -28,8 +28,8 @@ def choose(
 ) -> Samples:
     """Choose among what ``qemu-img map`` says of the image: always both ends of everything, the rest by chance.
 
-    Errors of interest are whole regions (a discard that is no zeroing, a device that lost its writes), so samples go where
-    regions begin and end, as well as anywhere.
+    Errors of interest are whole regions (a discard that is no zeroing, a device that lost its writes), so samples go
+    where regions begin and end, as well as anywhere.
     """
     data, holes = [], []
     for extent in extents:
@@ -43,7 +43,9 @@ def choose(
     last = virtual_size // SPAN * SPAN - SPAN
     begin = -(-virtual_size // SPAN) * SPAN
     tail = _within([(begin, volume_size)], OF_TAIL, chance) if volume_size - begin >= SPAN else ()
-    return Samples(tuple(sorted(at for at in disk if 0 <= at <= max(last, 0))), tuple(sorted(set(tail))))
+    return Samples(
+        tuple(sorted(at for at in disk if 0 <= at <= max(last, 0))), tuple(sorted(set(tail)))
+    )
 
 
 def _within(spans: Sequence[tuple[int, int]], count: int, chance: random.Random) -> tuple[int, ...]:
@@ -61,5 +63,3 @@ def _within(spans: Sequence[tuple[int, int]], count: int, chance: random.Random)
 def differing(expected: Mapping[int, bytes], found: Mapping[int, bytes]) -> list[int]:
     """Return the offsets at which what was read is not what it should be."""
     return [at for at, content in expected.items() if found.get(at) != content]
-
-

@@ -21,7 +21,9 @@ def parse(text: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d{1,19})\s*([KMGT]?)(iB)?\s*", text)
     if found is None or (found[3] and not found[2]):
-        raise ValueError(f"{text!r} is not a size: write a whole number and K, M, G or T (powers of 1024)")
+        raise ValueError(
+            f"{text!r} is not a size: write a whole number and K, M, G or T (powers of 1024)"
+        )
     size = int(found[1]) * UNITS[found[2]]
     if size < 1:
         raise ValueError("a size is at least one byte")

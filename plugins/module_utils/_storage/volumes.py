@@ -139,8 +139,9 @@ class Backend(Protocol):
         """Remove the volume of this identity. Gone already is well; another one of that name is left and Refused."""
 
     def zero(self, volume: Volume, start: int, length: int, tick: Callable[[], None]) -> None:
-        """Make these bytes read as zeros, by writing zeros or a command that guarantees it (BLKZEROOUT), never by a mere
-        discard. Calls ``tick`` at least once a second; what that raises ends the work.
+        """Make these bytes read as zeros, by writing zeros or a command that guarantees it (BLKZEROOUT).
+
+        Never by a mere discard. Calls ``tick`` at least once a second; what that raises ends the work.
         """
 
     def sync(self, volume: Volume) -> None:
