@@ -78,7 +78,9 @@ RULES: Mapping[str, Rule] = {
     "doc_fragments": Rule(),
     "_core": Rule(frozenset({"_core"})),
     "_ports": Rule(
-        frozenset({"_core.errors", "_core.secret", "_core.durable", "_ports"}), third_party=True
+        frozenset({"_core.errors", "_core.secret", "_core.durable", "_ports"}),
+        one_domain=True,
+        third_party=True,
     ),
     "_entry": Rule(frozenset({"_core", "_ports", "_entry"}), one_domain=True),
     **{

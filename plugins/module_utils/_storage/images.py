@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Images are somebody else's input: what is looked at before any program opens one, and what is refused.
 
-qemu-img follows what an image names: a backing file, an external data file, which may be any file of this host (the class
-of CVE-2024-32498). So the header is read here first (docs/interop/qcow2.txt of QEMU), by us, and never guessed from.
+qemu-img follows what an image names: a backing file, an external data file, which may be any file of this host (the
+class of CVE-2024-32498). So the header is read here first, by us (docs/interop/qcow2.txt of QEMU).
 """
 
 from __future__ import annotations

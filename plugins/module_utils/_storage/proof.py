@@ -31,7 +31,8 @@ def choose(
     Errors of interest are whole regions (a discard that is no zeroing, a device that lost its writes), so samples go
     where regions begin and end, as well as anywhere.
     """
-    data, holes = [], []
+    data: list[tuple[int, int]] = []
+    holes: list[tuple[int, int]] = []
     for extent in extents:
         span = (int(extent["start"]), int(extent["start"]) + int(extent["length"]))
         (data if extent.get("data") and not extent.get("zero") else holes).append(span)
