@@ -103,7 +103,12 @@ class ImageCache(Protocol):
         """The same for an image without a published digest: what came from there with this entity tag."""
 
     def store(
-        self, digest: str | None, image_type: str, source: ImageSource, image: RemoteImage, work: Work
+        self,
+        digest: str | None,
+        image_type: str,
+        source: ImageSource,
+        image: RemoteImage,
+        work: Work,
     ) -> CachedImage:
         """Have the image in the cache: find it, re-hash it where in doubt, or download it; once, whoever asks.
 
