@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .._core.errors import DebvisorError
 
@@ -18,6 +18,18 @@ class Cancelled(DebvisorError):
 
 class Work(Protocol):
     """The job that a run is: it is told how far things are, and says when to stop."""
+
+    def take_turn(self) -> None:
+        """Wait in the host's queue until it is our turn; once it was, do nothing. Only then does time begin to run.
+
+        :raises TimedOut: where the queue's limit is used up.
+        """
+
+    def note(self, **facts: Any) -> None:
+        """Tell readers of the job what is known by now, such as cache_hit, image_path, image_sha256, device."""
+
+    def ended(self, failure: BaseException | None, taken_back: bool) -> None:
+        """Say how it went; the job's record gets its last form."""
 
     def stage(self, name: str, total: int = 0) -> None:
         """Begin a stage of :mod:`stages`; ``total`` bytes are to be done in it, 0 where nobody knows."""
