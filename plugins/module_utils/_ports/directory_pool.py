@@ -87,7 +87,7 @@ class DirectoryPool:
         with self._told(path):
             descriptor = os.open(self.pool, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
-                os.ftruncate(descriptor, size)
+                os.ftruncate(descriptor, -(-size // GRANULE) * GRANULE)
                 os.setxattr(descriptor, IDENTITY, secrets.token_hex(16).encode())
                 for key, value in marks.written().items():
                     os.setxattr(descriptor, f"{MARK}{key}", value.encode())
