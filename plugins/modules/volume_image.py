@@ -12,17 +12,19 @@ version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Brings an image from a web server or S3-compatible storage into the host's cache, verifies it, and fills a volume with it, for
-    a guest to boot from.
-  - A new volume is filled beside the one that is there, read back, and only then takes its name; so a failure at any moment leaves
-    what was there before. Nothing is removed that this run did not make, but what O(overwrite) allows to be replaced.
-  - A volume that holds the wanted image already is left alone, whatever its guest wrote to it since. What a volume was filled
-    from is kept on the volume itself, as tags of LVM, properties of ZFS, metadata of RBD, or extended attributes of a file.
+  - Brings an image from a web server or S3-compatible storage into the host's cache, verifies it, and fills a volume
+    with it, for a guest to boot from.
+  - A new volume is filled beside the one that is there, read back, and only then takes its name; so a failure at any
+    moment leaves what was there before. Nothing is removed that this run did not make, but what O(overwrite) allows
+    to be replaced.
+  - A volume that holds the wanted image already is left alone, whatever its guest wrote to it since. What a volume
+    was filled from is kept on the volume itself, as tags of LVM, properties of ZFS, metadata of RBD, or extended
+    attributes of a file.
   - A volume that is open, mounted, held by another device, or a disk of a guest that runs, is never written to.
-  - The image is never opened before its header was read. Images with a backing file, with data in another file, encrypted or
-    corrupt ones are refused.
-  - At most O(slots) runs work on a host at a time, whoever started them; others wait. M(debvisor.hci.volume_job_info) shows how
-    far a run is, M(debvisor.hci.volume_job) stops it.
+  - The image is never opened before its header was read. Images with a backing file, with data in another file,
+    encrypted or corrupt ones are refused.
+  - At most O(slots) runs work on a host at a time, whoever started them; others wait. M(debvisor.hci.volume_job_info)
+    shows how far a run is, M(debvisor.hci.volume_job) stops it.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation
@@ -48,8 +50,8 @@ options:
     default: lvm
   pool:
     description:
-      - Where the volume is. The volume group with V(lvm), C(GROUP/THINPOOL) with V(lvm_thin), the dataset below which zvols are
-        with V(zfs), the pool with V(rbd), the folder with V(directory).
+      - Where the volume is. The volume group with V(lvm), C(GROUP/THINPOOL) with V(lvm_thin), the dataset below which
+        zvols are with V(zfs), the pool with V(rbd), the folder with V(directory).
     type: str
     required: true
   state:
@@ -72,9 +74,10 @@ options:
     default: qcow2
   checksum:
     description:
-      - The SHA-256 of the image, as hexadecimal digits, also after C(sha256:); or the address of an object that holds it.
-      - Without it, the object C(IMAGE_URL.sha256) is read. It may hold the bare digest, or lines as C(sha256sum) writes them, with
-        or without C(--tag); of several lines the one with the image's file name counts.
+      - The SHA-256 of the image, as hexadecimal digits, also after C(sha256:); or the address of an object that holds
+        it.
+      - Without it, the object C(IMAGE_URL.sha256) is read. It may hold the bare digest, or lines as C(sha256sum)
+        writes them, with or without C(--tag); of several lines the one with the image's file name counts.
       - V(none) takes the image as it comes. It is then known by its address and entity tag.
     type: str
   volume_size_gb:
@@ -89,8 +92,8 @@ options:
   overwrite:
     description:
       - What happens to a volume that is there with something else on it.
-      - V(never) fails. V(different) replaces its content where that came from another image. V(always) does so even where it came from
-        this image, to give a guest a fresh disk.
+      - V(never) fails. V(different) replaces its content where that came from another image. V(always) does so even
+        where it came from this image, to give a guest a fresh disk.
     type: str
     choices: [never, different, always]
     default: never
@@ -108,15 +111,15 @@ options:
     default: beside
   golden:
     description:
-      - Whether the volume is cloned from one that the pool keeps for this image, and that is made where it is not there.
-        Further volumes with this image then take less than a second.
+      - Whether the volume is cloned from one that the pool keeps for this image, and that is made where it is not
+        there. Further volumes with this image then take less than a second.
       - Nothing else is done where the backend cannot clone, which V(lvm) and V(directory) cannot.
     type: bool
     default: false
   verify:
     description:
-      - How the volume is read back. V(sampled) compares both ends of every region and places chosen by chance with the image.
-        V(full) compares everything, which takes several times as long as writing it.
+      - How the volume is read back. V(sampled) compares both ends of every region and places chosen by chance with
+        the image. V(full) compares everything, which takes several times as long as writing it.
     type: str
     choices: [sampled, full]
     default: sampled
@@ -137,7 +140,8 @@ options:
     default: 2
   job_id:
     description:
-      - Name of the run for M(debvisor.hci.volume_job_info) and M(debvisor.hci.volume_job). Without it, one is made up.
+      - Name of the run for M(debvisor.hci.volume_job_info) and M(debvisor.hci.volume_job). Without it, one is made
+        up.
     type: str
   correlation_id:
     description:
@@ -149,7 +153,8 @@ options:
     type: path
   ca_path:
     description:
-      - File on this host with certificates of authorities that the server's certificate is checked against, instead of the system's.
+      - File on this host with certificates of authorities that the server's certificate is checked against, instead
+        of the system's.
     type: path
   client_cert:
     description:
@@ -171,8 +176,8 @@ options:
     default: 4
   s3:
     description:
-      - How C(s3:) addresses are reached. The control node signs addresses with these keys that are good for a while, and sends
-        only those to the host.
+      - How C(s3:) addresses are reached. The control node signs addresses with these keys that are good for a while,
+        and sends only those to the host.
     type: dict
     suboptions:
       endpoint:
@@ -226,7 +231,8 @@ options:
         type: str
 notes:
   - Needs the packages C(qemu-utils), and what the backend needs, such as C(lvm2). Has to run as root.
-  - To follow a run, start it with C(async) and C(poll=0); the playbook P(debvisor.hci.provision_volume#playbook) does so.
+  - To follow a run, start it with C(async) and C(poll=0); the playbook P(debvisor.hci.provision_volume#playbook) does
+    so.
 seealso:
   - module: debvisor.hci.volume_job_info
   - module: debvisor.hci.volume_job

@@ -92,7 +92,8 @@ class DirectoryPool:
                 for key, value in marks.written().items():
                     os.setxattr(descriptor, f"{MARK}{key}", value.encode())
                 os.fsync(descriptor)
-                os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+                # With a folder given, Python calls linkat(2) and follows the link, as O_TMPFILE needs (open(2)).
+                os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
             finally:
                 os.close(descriptor)
             sync_folder(Path(self.pool))
