@@ -19,6 +19,12 @@ class Cancelled(DebvisorError):
 class Work(Protocol):
     """The job that a run is: it is told how far things are, and says when to stop."""
 
+    def begin(self, job_id: str, **facts: Any) -> None:
+        """Give the job a name, before anything else, and tell what is asked for (see :meth:`note`).
+
+        :raises Conflict: where a job of that name runs.
+        """
+
     def take_turn(self) -> None:
         """Wait in the host's queue until it is our turn; once it was, do nothing. Only then does time begin to run.
 
@@ -26,7 +32,7 @@ class Work(Protocol):
         """
 
     def note(self, **facts: Any) -> None:
-        """Tell readers of the job what is known by now, such as cache_hit, image_path, image_sha256, device."""
+        """Tell readers of the job what is known by now: fields of :class:`job.Job`, such as cache_hit or device."""
 
     def ended(self, failure: BaseException | None, taken_back: bool) -> None:
         """Say how it went; the job's record gets its last form."""
