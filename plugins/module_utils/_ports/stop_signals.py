@@ -14,7 +14,8 @@ WATCHED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 class StopSignals:
     """SIGTERM, SIGHUP (the connection went) and SIGINT.
 
-    Once caught they end nothing by themselves any more, so a second one does not cut short what cleans up after the first.
+    Once caught they end nothing by themselves any more, so a second one does not cut short what cleans up after the
+    first.
     """
 
     def __init__(self) -> None:

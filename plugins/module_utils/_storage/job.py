@@ -99,7 +99,7 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     error: Trouble | None = None
     correlation_id: str = ""
-    volume: str = ""
+    volume_name: str = ""
     backend: str = ""
     pool: str = ""
     image_url: str = ""
@@ -107,8 +107,10 @@ class Job:
     image_path: str = ""
     cache_hit: bool | None = None
     """None while nobody knows, and where no image was needed."""
-    volume_identity: str = ""
-    device: str = ""
+    virtual_size: int = 0
+    """Bytes of the image's disk."""
+    volume: Mapping[str, Any] = field(default_factory=dict)
+    """What became of it: device, identity, size and so on."""
     waiting_for: str = ""
     """What the job waits for while its status is ``queued``."""
     bytes_downloaded: int = 0

@@ -166,7 +166,6 @@ class JobRun:
             self._line_up()
         self._in_turn = True
         self._working.start()
-        self._record()
 
     def stage(self, name: str, total: int = 0) -> None:
         if self._job.status == QUEUED:
@@ -249,6 +248,7 @@ class JobRun:
             yield
         finally:
             self._go_on()
+            self._record()
             if worked:
                 self._working.start()
 
@@ -308,7 +308,7 @@ class JobRun:
             operation=job.operation,
             status=job.status,
             stage=self._meter.stage,
-            volume=job.volume,
+            volume_name=job.volume_name,
             backend=job.backend,
             pool=job.pool,
             image_url=job.image_url,

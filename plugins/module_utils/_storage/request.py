@@ -12,6 +12,7 @@ from typing import Any
 
 from .._core.errors import InvalidInput, Problem
 from . import sizes
+from .job import id_fault
 
 LONGEST_NAME = 96
 """Characters of a volume's name: what stands beside it for a while has an ending, and LVM allows 127."""
@@ -41,6 +42,8 @@ class Request:
     golden: bool = False
     compare: bool = False
     """Whether every byte is compared, and not only samples."""
+    job_id: str = ""
+    correlation_id: str = ""
 
     @property
     def place(self) -> str:
@@ -66,6 +69,8 @@ def read(params: Mapping[str, Any]) -> Request:
         problems.append(
             Problem("pool", f"{pool!r} is not the name of a pool; a directory is an absolute path")
         )
+    if fault := id_fault(params["job_id"]):
+        problems.append(Problem("job_id", fault))
     if params["golden"] and params["replace"] == "in_place":
         problems.append(
             Problem(
@@ -87,6 +92,8 @@ def read(params: Mapping[str, Any]) -> Request:
         in_place=params["replace"] == "in_place",
         golden=params["golden"],
         compare=params["verify"] == "full",
+        job_id=params["job_id"],
+        correlation_id=params["correlation_id"] or "",
     )
 
 

@@ -115,6 +115,21 @@ class VolumeImage(Operation[Request, Seen]):
         """One run at a time works on a volume."""
         return wanted.place
 
+    def begun(self, wanted: Request) -> None:
+        """Be seen as a job."""
+        self._ports.work.begin(
+            wanted.job_id,
+            correlation_id=wanted.correlation_id,
+            volume_name=wanted.name,
+            backend=wanted.backend,
+            pool=wanted.pool,
+            image_url=self._ports.source.shown if self._ports.source is not None else "",
+        )
+
+    def waits(self) -> None:
+        """Let go of the queue for the volume where somebody asks to."""
+        self._ports.work.check()
+
     # -- looking ------------------------------------------------------------------------------------------------------
 
     def observe(self, wanted: Request) -> Seen:
@@ -452,7 +467,7 @@ class VolumeImage(Operation[Request, Seen]):
             "image_sha256": volume.marks.image.removeprefix("sha256:"),
             "image_path": image.path if image is not None else "",
         }
-        self._ports.work.note(device=volume.path, identity=volume.identity, **plan.facts, **facts)
+        self._ports.work.note(**{**plan.facts, **facts})
         return facts
 
     def ended(self, failure: BaseException | None, taken_back: bool) -> None:

@@ -32,7 +32,7 @@ class Work(Protocol):
         """
 
     def note(self, **facts: Any) -> None:
-        """Tell readers of the job what is known by now: fields of :class:`job.Job`, such as cache_hit or device."""
+        """Tell readers of the job what is known by now: fields of :class:`job.Job`, such as cache_hit or image_path."""
 
     def ended(self, failure: BaseException | None, taken_back: bool) -> None:
         """Say how it went; the job's record gets its last form."""
