@@ -78,7 +78,20 @@ RULES: Mapping[str, Rule] = {
     "doc_fragments": Rule(),
     "_core": Rule(frozenset({"_core"})),
     "_ports": Rule(
-        frozenset({"_core.errors", "_core.secret", "_core.durable", "_ports"}), third_party=True
+        frozenset(
+            {
+                "_core.errors",
+                "_core.secret",
+                "_core.durable",
+                "_ports",
+                "_storage.addresses",
+                "_storage.ranges",
+                "_storage.retries",
+                "_storage.volumes",
+                "_storage.work",
+            }
+        ),
+        third_party=True,
     ),
     "_entry": Rule(frozenset({"_core", "_ports", "_entry"}), one_domain=True),
     **{
