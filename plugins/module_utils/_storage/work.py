@@ -62,6 +62,23 @@ class RemoteImage:
     """Its first bytes, enough for the header of a qcow2 image."""
     ranges: bool
     """True where the server answers ranges."""
+    modified: str = ""
+    """``Last-Modified`` as it came; "" where there is none. It tells versions apart where there is no entity tag."""
+
+    @property
+    def versioned(self) -> bool:
+        """True where something tells one version of the object from another."""
+        return bool(self.etag or self.modified)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What came."""
+
+    digest: str
+    """SHA-256 in hex."""
+    image: RemoteImage
+    """The object that it is: another than was looked at before, where that changed on its server meanwhile."""
 
 
 class ImageSource(Protocol):
@@ -80,9 +97,11 @@ class ImageSource(Protocol):
         None where there is no such object (404); any other failure raises.
         """
 
-    def download(self, image: RemoteImage, part: str, work: Work) -> str:
-        """Bring the image into the file ``part``, resuming what is there of the same object, and return its SHA-256 in
-        hex. The file is synced. A part of another object (ETag, size) is begun anew.
+    def download(self, image: RemoteImage, part: str, work: Work) -> Download:
+        """Bring the image into the file ``part``, resuming what is there of the same object. The file is synced.
+
+        A part of another object (ETag, size) is begun anew, and so is, once, what changes while it comes. What a run
+        that ends early has got is noted in ``<part>.map``; a whole part has no map.
 
         :raises Conflict: where the object changed meanwhile, a second time.
         """
@@ -131,4 +150,7 @@ class ImageCache(Protocol):
         """
 
     def hold(self, image: CachedImage) -> AbstractContextManager[None]:
-        """Keep it from being evicted inside this block, and note that it was used."""
+        """Keep it from being evicted inside this block, and note that it was used.
+
+        :raises Conflict: where it went since it was found.
+        """
