@@ -45,6 +45,33 @@ class Guest:
     persistent: bool
 
 
+def has_libvirt() -> bool:
+    """Tell whether this machine may have guests."""
+    return any(os.path.exists(daemon) for daemon in DAEMONS)
+
+
+def connect() -> Any:
+    """Return a new connection to the local hypervisor. It is not bounded; use it inside :func:`bounded`.
+
+    :raises Unreachable: where libvirt does not answer.
+    """
+    if libvirt is None:
+        raise Unreachable(
+            "this machine's libvirt cannot be asked",
+            why="Python has no module for it",
+            hint="Install the package python3-libvirt",
+        )
+    libvirt.registerErrorHandler(lambda context, error: None, None)  # it prints otherwise
+    try:
+        return libvirt.open(URI)
+    except libvirt.libvirtError as cause:
+        raise Unreachable(
+            "libvirt does not answer",
+            why=str(cause),
+            hint="systemctl status libvirtd tells more",
+        ) from cause
+
+
 class LibvirtHost:
     """The local hypervisor. Connects when it is first asked."""
 
@@ -56,9 +83,9 @@ class LibvirtHost:
 
         :raises Unreachable: where this machine has libvirt and it does not tell.
         """
-        if not any(os.path.exists(daemon) for daemon in DAEMONS):
+        if not has_libvirt():
             return ()
-        found = _bounded(lambda: [_guest(domain) for domain in self._hypervisor().listAllDomains()])
+        found = bounded(lambda: [_guest(domain) for domain in self._hypervisor().listAllDomains()])
         there = [guest for guest in found if guest is not None]
         return tuple(sorted(there, key=lambda guest: (guest.name, guest.uuid)))
 
@@ -84,7 +111,7 @@ class LibvirtHost:
                 if wanted in (_place(disk) for disk in _disks(connection, domain))
             ]
 
-        return tuple(sorted(_bounded(look)))
+        return tuple(sorted(bounded(look)))
 
     def set_autostart(self, uuid: str, wanted: bool) -> None:
         """Say whether the guest starts with the machine."""
@@ -111,25 +138,11 @@ class LibvirtHost:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
-                _bounded(connection.close)
+                bounded(connection.close)
 
     def _hypervisor(self) -> Any:
-        if libvirt is None:
-            raise Unreachable(
-                "the guests of this machine cannot be looked at",
-                why="it has libvirt, and Python has no module for it",
-                hint="Install the package python3-libvirt",
-            )
         if self._connection is None:
-            libvirt.registerErrorHandler(lambda context, error: None, None)  # it prints otherwise
-            try:
-                self._connection = libvirt.open(URI)
-            except libvirt.libvirtError as cause:
-                raise Unreachable(
-                    "libvirt does not answer",
-                    why=str(cause),
-                    hint="systemctl status libvirtd tells more",
-                ) from cause
+            self._connection = connect()
         return self._connection
 
     def _do(self, uuid: str, act: Callable[[Any], object]) -> None:
@@ -140,7 +153,7 @@ class LibvirtHost:
             except libvirt.libvirtError as cause:
                 raise GuestProblem(f"libvirt refused to change {uuid}", why=str(cause)) from cause
 
-        _bounded(call)
+        bounded(call)
 
 
 def _guest(domain: Any) -> Guest | None:
@@ -207,7 +220,7 @@ def _place(path: str) -> tuple[object, ...]:
     return ("file", status.st_dev, status.st_ino)
 
 
-def _bounded(call: Callable[[], Result]) -> Result:
+def bounded(call: Callable[[], Result]) -> Result:
     """Run a call in a thread that is left behind where it does not end: libvirt has no timeouts of its own."""
     results: list[Result] = []
     failures: list[BaseException] = []
@@ -224,9 +237,7 @@ def _bounded(call: Callable[[], Result]) -> Result:
     if failures:
         failure = failures[0]
         if libvirt is not None and isinstance(failure, libvirt.libvirtError):
-            raise Unreachable(
-                "libvirt does not tell about its guests", why=str(failure)
-            ) from failure
+            raise Unreachable("libvirt does not tell", why=str(failure)) from failure
         raise failure
     if not results:
         raise TimedOut(

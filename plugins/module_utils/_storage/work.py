@@ -156,4 +156,7 @@ class ImageCache(Protocol):
         """
 
     def hold(self, image: CachedImage) -> AbstractContextManager[None]:
-        """Keep it from being evicted inside this block, and note that it was used."""
+        """Keep it from being evicted inside this block, and note that it was used.
+
+        :raises Conflict: where it went since it was found.
+        """
