@@ -29,7 +29,7 @@ class Authority:
         return self._root().certificate
 
     def issue(self, name: str, *alternatives: str) -> Certificate:
-        """Return a certificate for servers and clients alike; alternatives are like ``DNS:a.test`` or ``IP:10.1.1.1``."""
+        """Return a certificate for a server or a client; alternatives are like ``DNS:a.test`` or ``IP:10.1.1.1``."""
         issued = self._files(name)
         if not issued.certificate.exists():
             root = self._root()

@@ -18,8 +18,8 @@ from typing import Any
 
 from tests.failover.cluster import Cluster, eventually
 from tests.lab import access
-from tests.volumes.certificates import Authority
 from tests.volumes.ceph_node import FSID
+from tests.volumes.certificates import Authority
 
 PORT = 7443
 POOL = "volumes"
@@ -47,9 +47,7 @@ class Request:
     def of_log(cls, line: str) -> Request:
         entry: dict[str, Any] = json.loads(line)
         method, target, _version = entry["uri"].split(" ")
-        return cls(
-            method, target.partition("?")[0], int(entry["http_status"]), entry["bytes_sent"]
-        )
+        return cls(method, target.partition("?")[0], int(entry["http_status"]), entry["bytes_sent"])
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,12 @@ class Gateway:
         eventually("the gateway answers", self.answers, 60)
 
     def answers(self) -> bool:
-        return access.run(
-            self.cluster.lab, self.cluster.node(self.node), f"curl -K {CURL} {self.url}"
-        ).returncode == 0
+        return (
+            access.run(
+                self.cluster.lab, self.cluster.node(self.node), f"curl -K {CURL} {self.url}"
+            ).returncode
+            == 0
+        )
 
     def feed(self, command: str, text: str | bytes, timeout: float = 60) -> str:
         """Run a command on the node that reads its standard input."""

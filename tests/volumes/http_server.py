@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A web server that misbehaves when told to, and counts what it was asked for.
 
-A test runs it in its own process, at an address that its clients reach: the loopback address, or that of the lab's bridge
-for clients on a node. It needs nothing but Python, so it can also be run on a node: see ``main``.
+A test runs it in its own process, at an address that its clients reach: the loopback address, or that of the lab's
+bridge for clients on a node. It needs nothing but Python, so it can also be run on a node: see ``main``.
 """
 
 from __future__ import annotations
@@ -58,16 +58,18 @@ class Served:
     """So many answers with (part of) the object, then it is another one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Request:
+    """Kept up to date before each byte goes out, so that whoever got an answer finds it here."""
+
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
-    status: int
-    sent: int
-    """Bytes of the body that went out."""
     connection: int
+    status: int = 0
+    sent: int = 0
+    """Bytes of the body."""
 
 
 class HttpServer:
@@ -161,46 +163,39 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, _mark, query = self.path.partition("?")
-        before = self.carried
-        status = 0
-        try:
-            status = self._answer(path)
-        finally:
-            self.server.served.note(
-                Request(
-                    method=self.command,
-                    path=path,
-                    query=query,
-                    headers=dict(self.headers),
-                    status=status or self.status,
-                    sent=self.carried - before,
-                    connection=self.client_address[1],
-                )
-            )
+        self.noted = Request(self.command, path, query, dict(self.headers), self.client_address[1])
+        self.server.served.note(self.noted)
+        self._answer(path)
 
     def send_response(self, code: int, message: str | None = None) -> None:
-        self.status = code
+        self.noted.status = code
         super().send_response(code, message)
 
-    def _answer(self, path: str) -> int:
+    def _answer(self, path: str) -> None:
         served = self.server.served.objects.get(path)
         if served is None:
-            return self._refuse(Refusal(404))
+            self._refuse(Refusal(404))
+            return
         with self.server.served.lock:
             refusal = next(served.refusals, None)
             content = served.content
-        if refusal is not None:
-            return self._refuse(refusal)
-        etag = _etag(content)
-        if_match = self.headers.get("If-Match")
-        if served.heeds_if_match and if_match not in (None, "*", etag):
-            return self._refuse(Refusal(412))
         wanted = _range(self.headers.get("Range"), _size(content)) if served.ranges else None
-        if wanted is not None and wanted.start >= wanted.stop:
-            return self._refuse(Refusal(416, {"Content-Range": f"bytes */{_size(content)}"}))
-        return self._serve(served, content, etag, wanted)
+        refusal = refusal or self._refusal(served, content, wanted)
+        if refusal is not None:
+            self._refuse(refusal)
+        else:
+            self._serve(served, content, wanted)
 
-    def _refuse(self, refusal: Refusal) -> int:
+    def _refusal(self, served: Served, content: Content, wanted: range | None) -> Refusal | None:
+        """Return what a server has to say to this request instead of the object."""
+        if_match = self.headers.get("If-Match")
+        if served.heeds_if_match and if_match not in (None, "*", _etag(content)):
+            return Refusal(412)
+        if wanted is not None and not wanted:
+            return Refusal(416, {"Content-Range": f"bytes */{_size(content)}"})
+        return None
+
+    def _refuse(self, refusal: Refusal) -> None:
         body = b"no\n"
         self.send_response(refusal.status)
         for name, value in refusal.headers.items():
@@ -209,9 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-        return refusal.status
 
-    def _serve(self, served: Served, content: Content, etag: str, wanted: range | None) -> int:
+    def _serve(self, served: Served, content: Content, wanted: range | None) -> None:
         part = range(_size(content)) if wanted is None else wanted
         self.send_response(200 if wanted is None else 206)
         self.send_header("Content-Length", str(len(part)))
@@ -221,24 +215,23 @@ class _Handler(BaseHTTPRequestHandler):
             shown = f"bytes {part.start}-{part.stop - 1}/{_size(content)}"
             self.send_header("Content-Range", shown)
         if served.etag:
-            self.send_header("ETag", etag)
+            self.send_header("ETag", _etag(content))
         self.end_headers()
         if self.command != "HEAD":
             self._send_body(served, content, part)
             self._change(served)
-        return self.status
 
     def _send_body(self, served: Served, content: Content, part: range) -> None:
         ends = [bound for bound in (served.stalls_after, served.cuts_after) if bound is not None]
         bound = min([len(part), *ends])
-        begun = self.carried
         with _opened(content) as source:
             source.seek(part.start)
-            while (left := bound - (self.carried - begun)) > 0:
+            while (left := bound - self.noted.sent) > 0:
                 block = source.read(min(BLOCK, left))
-                self.wfile.write(block)
+                self.noted.sent += len(block)
                 self.carried += len(block)
                 self._pace(served.rate)
+                self.wfile.write(block)
         if bound == len(part):
             return
         self.wfile.flush()
