@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on a node: make it a whole Ceph cluster with an RBD pool and an object gateway, or bring up what is there.
 
-One monitor, one manager, one OSD, one gateway. The OSD keeps its data in a sparse file, as that goes with the node; a loop
-device would be the host's. What there is to do is read from the disk and from the cluster, so a run that was cut short
-can be repeated. Standard input has the files to write.
+One monitor, one manager, one OSD, one gateway. The OSD keeps its data in a sparse file, as that goes with the node; a
+loop device would be the host's. What there is to do is read from the disk and from the cluster, so a run that was cut
+short can be repeated. Standard input has the files to write.
 """
 
 from __future__ import annotations
