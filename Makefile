@@ -16,7 +16,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # What the lab and the tests need on this machine, as Debian packages.
 PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap openssh-client python3-venv rsync git \
-  bind9-dnsutils bind9-utils sqv gnupg openssl
+  bind9-dnsutils bind9-utils sqv gnupg openssl qemu-system-x86 qemu-utils e2fsprogs
 
 # Programs of the virtual environment, and its collections, for everything that is run from here.
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin
@@ -91,6 +91,20 @@ lab-shell: ## open a root shell: make lab-shell NODE=node1
 lab-down: ## remove the lab
 	@$(LAB) down
 
+##- The virtual machine
+
+.PHONY: vm
+vm: deps venv collection ## start a virtual machine with LVM and ZFS, for what a container cannot show
+	@$(BIN)/python -m tests.vm up
+
+.PHONY: vm-shell
+vm-shell: ## open a root shell in it
+	@$(BIN)/python -m tests.vm shell
+
+.PHONY: vm-down
+vm-down: ## end it; its image stays
+	@$(BIN)/python -m tests.vm down
+
 ##- Tests
 
 .PHONY: test
@@ -108,6 +122,10 @@ test-static: venv collection ## linters, sanity tests, documentation, rendered f
 .PHONY: test-node
 test-node: deps venv collection ## Molecule scenarios on three nodes of their own
 	@$(BIN)/molecule test --all
+
+.PHONY: test-vm
+test-vm: vm ## volumes on LVM and ZFS, in the virtual machine; not part of `make test`
+	@$(BIN)/python -m pytest -p no:cacheprovider tests/vm
 
 .PHONY: bench
 bench: lab ## measure us and our peers in turn, on the lab; results in build/bench
