@@ -219,8 +219,13 @@ def in_child(work: Any) -> int:
     raise AssertionError(f"did not end within {PATIENCE} s")
 
 
-def what_is_left(kind: str, pool: str, images: Images) -> tuple[list[str], str]:
-    """Return what must not be, and which image the volume holds."""
+def what_is_left(
+    kind: str, pool: str, images: Images, replace: str = "beside"
+) -> tuple[list[str], str]:
+    """Return what must not be, and which image the volume holds.
+
+    What is overwritten in place may be lost, and must then not be marked as good.
+    """
     backend = open_backend(kind, pool)
     faults, held = [], ""
     volume = backend.find(NAME)
@@ -228,10 +233,11 @@ def what_is_left(kind: str, pool: str, images: Images) -> tuple[list[str], str]:
         faults.append(f"the volume is gone, or not ours: {volume}")
     else:
         held = next((name for name, raw in images.raw.items() if holds(volume.path, raw)), "")
-        if not held:
-            faults.append("the volume holds neither image")
-        if not volume.marks.image:
-            faults.append("the volume is not marked as proved")
+        proved = bool(volume.marks.image)
+        if not proved and replace == "in_place":
+            held = ""
+        elif not held or not proved:
+            faults.append(f"the volume holds {held or 'neither image'}; marked as proved: {proved}")
     for each in backend.owned():
         if each.name != NAME and not (each.marks is not None and each.marks.golden):
             faults.append(f"left behind: {each.name}")
@@ -313,9 +319,11 @@ class Rounds:
             return int(outcome.failure is not None)
 
         status = in_child(work)
-        if self.how == "kill":
+        if self.how in ("kill", "fail"):  # of the others nothing may be left
             in_child(lambda: volume_recover.main([]))
-        faults, held = what_is_left(self.kind, self.pool, self.images)
+        faults, held = what_is_left(self.kind, self.pool, self.images, self.params["replace"])
+        if not held and not faults:
+            self.fill(wanted)
         if status not in (0, 1, -signal.SIGKILL):
             faults.append(f"the run ended with {status}")
         if status == 0 and held != wanted:
@@ -340,7 +348,7 @@ def main() -> int:
     }
     rounds = Rounds(kind, pool, how, options)
     if how == "check":
-        faults, held = what_is_left(kind, pool, rounds.images)
+        faults, held = what_is_left(kind, pool, rounds.images, rounds.params["replace"])
         print(
             json.dumps({"point": "check", "status": 0, "held": held, "new": None, "faults": faults})
         )
