@@ -18,4 +18,8 @@ def open_backend(kind: str, pool: str) -> Backend:
             from .directory_pool import DirectoryPool
 
             return DirectoryPool(pool)
+        case "rbd":
+            from .rbd_pool import RbdPool
+
+            return RbdPool(pool)
     raise ValueError(f"there is no backend called {kind}")
