@@ -100,7 +100,7 @@ from ..module_utils._core import settings
 from ..module_utils._core.audit import requester
 from ..module_utils._core.operation import run
 from ..module_utils._core.waiting import SystemClock
-from ..module_utils._ports.job_files import JobFiles
+from ..module_utils._ports.job_host import job_files
 from ..module_utils._ports.processes import Processes
 from ..module_utils._storage.job_operation import VolumeJob
 
@@ -116,9 +116,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    files = JobFiles(settings.jobs_dir(), settings.job_counters(), settings.job_lock())
     asker = " ".join(requester().values())
-    run(VolumeJob(files, Processes(), SystemClock(), asker), module)
+    run(VolumeJob(job_files(settings), Processes(), SystemClock(), asker), module)
 
 
 if __name__ == "__main__":

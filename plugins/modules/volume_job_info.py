@@ -143,7 +143,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._core import settings
 from ..module_utils._core.operation import inform
-from ..module_utils._ports.job_files import JobFiles
+from ..module_utils._ports.job_host import job_files
 from ..module_utils._ports.processes import Processes
 from ..module_utils._storage import job_operation
 from ..module_utils._storage.jobs import Jobs
@@ -151,8 +151,7 @@ from ..module_utils._storage.jobs import Jobs
 
 def main() -> None:
     module = AnsibleModule(argument_spec={"job_id": {"type": "str"}}, supports_check_mode=True)
-    files = JobFiles(settings.jobs_dir(), settings.job_counters(), settings.job_lock())
-    jobs = Jobs(files, Processes())
+    jobs = Jobs(job_files(settings), Processes())
     inform(lambda params: job_operation.look(jobs, params), module)
 
 

@@ -87,11 +87,6 @@ def job_counters() -> Path:
     return state_dir() / "job-counters.json"
 
 
-def job_lock() -> Path:
-    """Keeps the records of jobs from being changed by two at once."""
-    return lock_dir() / "job-records"
-
-
 def job_queue() -> Path:
     """Tickets of jobs that run or wait for their turn."""
     return lock_dir() / "job-queue"
