@@ -89,12 +89,22 @@ RECIPE = Recipe(
         "python3-netaddr",
         "rsync",
     ),
-    # The least that runs a guest.
+    # The least that runs a guest, and the least that is a Ceph cluster with an object gateway.
     downloaded_bare=(
+        "ceph-common",
+        "ceph-mgr",
+        "ceph-mon",
+        "ceph-osd",
+        "curl",
         "libvirt-daemon",
         "libvirt-daemon-driver-qemu",
         "python3-libvirt",
+        "python3-rados",
+        "python3-rbd",
+        "qemu-block-extra",
         "qemu-system-x86",
+        "qemu-utils",
+        "radosgw",
     ),
 )
 

@@ -109,7 +109,8 @@ def execute(
         def undecided() -> str:
             return _undecided(operation, scope, records, dead_man)
 
-        with locked(records.locks, scope, lock_timeout, undecided):
+        operation.begun(wanted)
+        with locked(records.locks, scope, lock_timeout, undecided, operation.waits):
             _unwind_leftovers(operation, scope, records, dead_man, outcome)
             if operation.sweeps:
                 sweep(operation, records, outcome)
@@ -503,7 +504,11 @@ def _record(
 
 @contextlib.contextmanager
 def locked(
-    folder: Path, scope: str, timeout: float, undecided: Callable[[], str] = str
+    folder: Path,
+    scope: str,
+    timeout: float,
+    undecided: Callable[[], str] = str,
+    meanwhile: Callable[[], object] = str,
 ) -> Iterator[None]:
     """Hold the scope's lock, once nothing is ``undecided``.
 
@@ -519,6 +524,7 @@ def locked(
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                meanwhile()
                 return False, "held by another run"
             if reason := undecided():
                 fcntl.flock(descriptor, fcntl.LOCK_UN)

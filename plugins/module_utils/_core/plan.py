@@ -135,6 +135,15 @@ class Operation(ABC, Generic[Wanted, Observed]):
     def scope(self, wanted: Wanted) -> str:
         """Name what a second run must not change meanwhile, such as a file's path or a zone."""
 
+    def begun(self, wanted: Wanted) -> None:
+        """Hear that a run begins, before it waits for its lock; for those who follow it from outside.
+
+        Never called in check mode. What it raises ends the run.
+        """
+
+    def waits(self) -> None:
+        """Hear, several times a second, that the run waits for its lock. What it raises ends the run."""
+
     @abstractmethod
     def observe(self, wanted: Wanted) -> Observed:
         """Read the present state. Sends no write, not even a harmless one."""

@@ -87,12 +87,13 @@ class DirectoryPool:
         with self._told(path):
             descriptor = os.open(self.pool, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
-                os.ftruncate(descriptor, size)
+                os.ftruncate(descriptor, -(-size // GRANULE) * GRANULE)
                 os.setxattr(descriptor, IDENTITY, secrets.token_hex(16).encode())
                 for key, value in marks.written().items():
                     os.setxattr(descriptor, f"{MARK}{key}", value.encode())
                 os.fsync(descriptor)
-                os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+                # With a folder given, Python calls linkat(2) and follows the link, as O_TMPFILE needs (open(2)).
+                os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
             finally:
                 os.close(descriptor)
             sync_folder(Path(self.pool))

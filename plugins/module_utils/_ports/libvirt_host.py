@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -91,6 +93,26 @@ class LibvirtHost:
         """Return the state of one guest, or None where it is gone."""
         return next((guest.state for guest in self.guests() if guest.uuid == uuid), None)
 
+    def running_with_disk(self, path: str) -> tuple[str, ...]:
+        """Name the guests that run, or are paused, and have this disk: a device, a file, or ``rbd:pool/image``.
+
+        What libvirt says is compared by what it leads to, as one device has many names. Parts of a chain count.
+        """
+        if not any(os.path.exists(daemon) for daemon in DAEMONS):
+            return ()
+        wanted = _place(path)
+
+        def look() -> list[str]:
+            connection = self._hypervisor()
+            active = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            return [
+                domain.name()
+                for domain in active
+                if wanted in (_place(disk) for disk in _disks(connection, domain))
+            ]
+
+        return tuple(sorted(bounded(look)))
+
     def set_autostart(self, uuid: str, wanted: bool) -> None:
         """Say whether the guest starts with the machine."""
         self._do(uuid, lambda domain: domain.setAutostart(int(wanted)))
@@ -158,6 +180,44 @@ def _told(domain: Any) -> Guest:
     return Guest(
         domain.UUIDString(), domain.name(), names.get(state, "shut off"), autostart, persistent
     )
+
+
+def _disks(connection: Any, domain: Any) -> list[str]:
+    """Return the paths of a guest's disks; none where it ended meanwhile."""
+    try:
+        description = ElementTree.fromstring(domain.XMLDesc())
+    except libvirt.libvirtError as cause:
+        if cause.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return []
+    return [
+        disk
+        for source in description.iterfind("./devices/disk//source")
+        if (disk := _path_of(connection, source))
+    ]
+
+
+def _path_of(connection: Any, source: ElementTree.Element) -> str:
+    """Return what a source element names (libvirt's format of domains, "Hard drives, floppy disks, CDROMs")."""
+    if source.get("protocol") == "rbd":
+        return f"rbd:{source.get('name')}"
+    if pool := source.get("pool"):
+        volume = connection.storagePoolLookupByName(pool).storageVolLookupByName(
+            source.get("volume")
+        )
+        return str(volume.path())
+    return source.get("file") or source.get("dev") or ""
+
+
+def _place(path: str) -> tuple[object, ...]:
+    """Return what makes two names of one disk equal: the number of a device, the place of a file."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ("name", path.partition(":conf=")[0])
+    if stat.S_ISBLK(status.st_mode):
+        return ("device", status.st_rdev)
+    return ("file", status.st_dev, status.st_ino)
 
 
 def bounded(call: Callable[[], Result]) -> Result:

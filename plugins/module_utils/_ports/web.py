@@ -8,10 +8,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import socket
 import ssl
 import stat
-import threading
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -22,6 +20,7 @@ from urllib.parse import urlsplit
 
 from .._core.errors import Refused, TimedOut, Unreachable
 from .._core.secret import Secret
+from .connections import Connection, Deadline, SafeConnection
 from .spool import BLOCK, Spool
 
 ATTEMPTS = 3
@@ -73,8 +72,11 @@ class Web:
         for attempt in range(ATTEMPTS):
             into.clear()
             try:
-                with _Watch(deadline) as watch:
-                    return _exchange(request, into, max_bytes, watch, conditional=any(marks))
+                with Deadline(deadline) as watch:
+                    answer = _exchange(request, into, max_bytes, watch, conditional=any(marks))
+                    if watch.left <= 0:
+                        raise _Broken("the connection was cut at the deadline")
+                    return answer
             except _Broken as broken:
                 pause = PAUSE * 2**attempt
                 if time.monotonic() >= deadline:
@@ -121,7 +123,7 @@ def _exchange(
     request: urllib.request.Request,
     into: Spool,
     max_bytes: int,
-    watch: _Watch,
+    watch: Deadline,
     *,
     conditional: bool,
 ) -> Answer:
@@ -165,59 +167,7 @@ def _too_slow(request: urllib.request.Request, timeout: float, size: int) -> Tim
     return TimedOut(f"{request.host} is too slow", why=f"{size} bytes came in {timeout:g} s")
 
 
-class _Watch:
-    """Cuts the connections of an exchange at the deadline: a server that sends a byte now and then is stopped, too."""
-
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
-        self._watched: list[socket.socket] = []
-        self._timer = threading.Timer(max(self.left, 0), self._cut)
-        self._timer.daemon = True
-
-    @property
-    def left(self) -> float:
-        """Seconds until the deadline."""
-        return self._deadline - time.monotonic()
-
-    def watch(self, connection: socket.socket) -> None:
-        """Take care of a connection, through a descriptor that stays ours when TLS takes over the other one."""
-        self._watched.append(socket.socket(fileno=os.dup(connection.fileno())))
-        if self.left <= 0:
-            raise TimeoutError("connected too late")
-
-    def _cut(self) -> None:
-        for connection in self._watched:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> _Watch:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        for connection in self._watched:
-            connection.close()
-        if self.left <= 0 and failure[0] is None:
-            raise _Broken("the connection was cut at the deadline")
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection that is under watch from its first byte."""
-
-    watch: _Watch
-
-    def connect(self) -> None:
-        super().connect()
-        self.watch.watch(self.sock)
-
-
-class _SafeConnection(http.client.HTTPSConnection, _Connection):
-    """The same inside TLS; in the order of classes the watch begins before the handshake."""
-
-
-def _opener(watch: _Watch) -> urllib.request.OpenerDirector:
+def _opener(watch: Deadline) -> urllib.request.OpenerDirector:
     """Return an opener that knows HTTP and HTTPS and nothing else, such as files and FTP; proxies as usual."""
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -233,23 +183,23 @@ def _opener(watch: _Watch) -> urllib.request.OpenerDirector:
 
 
 class _Handler(urllib.request.AbstractHTTPHandler):
-    def __init__(self, watch: _Watch) -> None:
+    def __init__(self, watch: Deadline) -> None:
         super().__init__()
         self._watch = watch
 
     def http_open(self, request: urllib.request.Request) -> Any:
-        return self.do_open(self._watched(_Connection), request)
+        return self.do_open(self._watched(Connection), request)
 
     def https_open(self, request: urllib.request.Request) -> Any:
         context = ssl.create_default_context()
-        return self.do_open(self._watched(_SafeConnection), request, context=context)
+        return self.do_open(self._watched(SafeConnection), request, context=context)
 
     http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
 
-    def _watched(self, kind: type[_Connection]) -> Any:
-        def connection(host: str, **options: Any) -> _Connection:
+    def _watched(self, kind: type[Connection]) -> Any:
+        def connection(host: str, **options: Any) -> Connection:
             made = kind(host, **options)
-            made.watch = self._watch
+            made.sockets = self._watch
             return made
 
         return connection

@@ -29,7 +29,7 @@ def choose(
     """Choose among what ``qemu-img map`` says of the image: always both ends of everything, the rest by chance.
 
     Errors of interest are whole regions (a discard that is no zeroing, a device that lost its writes), so samples go
-    where regions begin and end, as well as anywhere.
+    where regions begin and end, as well as anywhere; anywhere alone where the regions are not known.
     """
     data: list[tuple[int, int]] = []
     holes: list[tuple[int, int]] = []
@@ -39,7 +39,7 @@ def choose(
     disk = {
         *_within(data, OF_DATA, chance),
         *_within(holes, OF_HOLES, chance),
-        *_within([(0, virtual_size)], 2, chance),
+        *_within([(0, virtual_size)], 2 if data or holes else OF_DATA, chance),
     }
     last = virtual_size // SPAN * SPAN - SPAN
     begin = -(-virtual_size // SPAN) * SPAN

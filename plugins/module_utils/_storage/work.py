@@ -19,6 +19,12 @@ class Cancelled(DebvisorError):
 class Work(Protocol):
     """The job that a run is: it is told how far things are, and says when to stop."""
 
+    def begin(self, job_id: str, **facts: Any) -> None:
+        """Give the job a name, before anything else, and tell what is asked for (see :meth:`note`).
+
+        :raises Conflict: where a job of that name runs.
+        """
+
     def take_turn(self) -> None:
         """Wait in the host's queue until it is our turn; once it was, do nothing. Only then does time begin to run.
 
@@ -26,7 +32,7 @@ class Work(Protocol):
         """
 
     def note(self, **facts: Any) -> None:
-        """Tell readers of the job what is known by now, such as cache_hit, image_path, image_sha256, device."""
+        """Tell readers of the job what is known by now: fields of :class:`job.Job`, such as cache_hit or image_path."""
 
     def ended(self, failure: BaseException | None, taken_back: bool) -> None:
         """Say how it went; the job's record gets its last form."""
@@ -63,12 +69,12 @@ class RemoteImage:
     ranges: bool
     """True where the server answers ranges."""
     modified: str = ""
-    """``Last-Modified`` as it came; "" where there is none. It tells versions apart where there is no entity tag."""
+    """``Last-Modified`` as it came; "" where there is none."""
 
     @property
-    def versioned(self) -> bool:
-        """True where something tells one version of the object from another."""
-        return bool(self.etag or self.modified)
+    def version(self) -> str:
+        """What tells this version of the object from others; "" where nothing does."""
+        return self.etag or self.modified
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,13 @@ class Followed(FillDrawers):
     def prepare(self, action: Any, wanted: Mapping[str, str]) -> dict[str, Any]:
         return {**super().prepare(action, wanted), "folder": str(self.folder)}
 
+    def begun(self, wanted: Mapping[str, str]) -> None:
+        self.order.append("begun")
+        self.hook("begun", "")
+
+    def waits(self) -> None:
+        self.hook("waits", "")
+
     def undo(self, receipt: Mapping[str, Any]) -> None:
         self.order.append("undo")
         FillDrawers(Path(receipt["folder"]), self.hook).undo(receipt)
@@ -87,6 +94,7 @@ def test_the_end_is_told_once_before_all_is_closed(
     assert (failure.startswith(told[0]), taken_back) == (True, told[1])
     assert bool(failure) == bool(told[0])
     assert operation.order[-2:] == ["ended", "close"]
+    assert "begun" not in operation.order[1:]
 
 
 def test_an_end_that_left_something_says_so(folder: Path, records: Records) -> None:
@@ -111,6 +119,24 @@ def test_check_mode_tells_no_end(folder: Path, records: Records) -> None:
     operation = Followed(folder)
     execute(operation, WANTED, records, check=True)
     assert operation.order == ["close"]
+
+
+def test_a_beginning_is_told_before_anything_is_done(folder: Path, records: Records) -> None:
+    operation = Followed(folder, fail_at("begun", "", BROKEN))
+    with locked(records.locks, f"drawers:{folder}", 1):  # it does not even get to wait for it
+        outcome = execute(operation, WANTED, records)
+    assert (outcome.failure, list(folder.iterdir())) == (BROKEN, [])
+    assert operation.order == ["begun", "ended", "close"]
+    assert operation.ends == [("disk on fire", True)]
+
+
+def test_a_run_that_waits_for_its_lock_may_be_stopped(folder: Path, records: Records) -> None:
+    operation = Followed(folder, fail_at("waits", "", BROKEN))
+    with locked(records.locks, f"drawers:{folder}", 1):
+        assert execute(operation, WANTED, records).failure is BROKEN
+    assert execute(operation, WANTED, records).failure is None, (
+        "one that need not wait is not asked"
+    )
 
 
 def test_an_end_that_cannot_be_recorded_does_not_fail_the_run(

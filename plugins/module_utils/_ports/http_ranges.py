@@ -1,0 +1,285 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One transfer of an object into a file: over several connections, each with a part, hashed in order as it comes.
+
+Threads share the work because what takes long lets others run: the kernel copies, OpenSSL hashes. The hash reads the
+file, not the network, so parts may come in any order, and the bytes it wants are still in the page cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.client
+import random
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+from .._core.errors import Refused, Unreachable
+from .._storage import addresses
+from .._storage.ranges import Arrivals, Delivered, Parts, Span
+from .._storage.retries import Flow
+from .._storage.work import RemoteImage
+from .connections import Sockets
+from .crew import Crew
+from .http_session import Broken, Session, Way, reaching
+from .part_file import PartFile
+
+BLOCK = 1 << 18
+"""Bytes that one connection takes at once."""
+HASH_BLOCK = 1 << 20
+AHEAD = 256 << 20
+"""Bytes that may come before they are hashed. Where the network is faster than the hash, more would be written out of
+the page cache and have to be read from disk again."""
+RECORD_SECONDS = 1.0
+"""How often the map is written. A run that is killed loses no more than what came in that time, and the parts at hand."""
+
+
+class Watched(Protocol):
+    """The two things that a transfer tells and asks the job."""
+
+    def progress(self, done: int) -> None: ...
+
+    def check(self) -> None: ...
+
+
+class Changed(Exception):
+    """The object is not any more the one that was looked at."""
+
+
+class RangesRefused(Exception):
+    """The server answered a part with the whole."""
+
+
+class _Lane:
+    """One connection, and what the watch knows of it."""
+
+    def __init__(self, way: Way, url: str) -> None:
+        self.sockets = Sockets()
+        self.session = Session(way, url, self.sockets)
+        self.received = 0
+        self.flow: Flow | None = None
+        self.stalled = False
+
+
+class Transfer:
+    """One attempt at the whole: over several connections, or in one stream where the server knows no ranges."""
+
+    def __init__(
+        self, way: Way, url: str, image: RemoteImage, file: PartFile, parts: Parts, *, ranged: bool
+    ) -> None:
+        self._image = image
+        self._shown = addresses.shown(url)
+        self._file = file
+        self._parts = parts
+        self._ranged = ranged
+        self._limits = way.limits
+        self._crew = Crew()
+        self._settled = threading.Event()
+        self._crew.at_stop(self._settled.set)
+        self._arrivals = Arrivals(parts)
+        self._waiting = deque(index for index in range(parts.count) if index not in parts.done)
+        self._missing = len(self._waiting)
+        self._ahead = 0
+        for work in (self._digest, self._record):
+            self._crew.add(work)
+        self._hash = hashlib.sha256()
+        lanes = min(self._limits.connections if ranged else 1, self._missing)
+        self._lanes = [_Lane(way, url) for dummy in range(lanes)]
+        for lane in self._lanes:
+            self._crew.at_stop(functools.partial(lane.sockets.cut, for_good=True))
+            self._crew.add(functools.partial(self._fetch, lane))
+
+    def run(self, work: Watched) -> str:
+        """Do it, and return the SHA-256 of the whole. All is on disk then.
+
+        :raises Changed: :raises RangesRefused: :raises Broken: the last of them only where nothing can be resumed.
+        """
+        self._crew.run(functools.partial(self._tick, work))
+        work.progress(self._arrivals.received)
+        return self._hash.hexdigest()
+
+    def _tick(self, work: Watched) -> None:
+        work.check()
+        work.progress(self._arrivals.received)
+        now = time.monotonic()
+        for lane in self._lanes:
+            flow = lane.flow
+            if flow is not None and flow.stalled(now, lane.received):
+                lane.stalled = True
+                lane.sockets.cut()
+
+    # The connections
+
+    def _fetch(self, lane: _Lane) -> None:
+        try:
+            while (index := self._take()) is not None:
+                self._bring(lane, index)
+        finally:
+            lane.session.close()
+
+    def _take(self) -> int | None:
+        """Return the next part to get, the first of those that are missing, as the hash goes by order."""
+        with self._crew.changed:
+            while self._waiting and self._ahead > AHEAD:
+                self._crew.check()
+                self._crew.changed.wait()
+            self._crew.check()
+            return self._waiting.popleft() if self._waiting else None
+
+    def _bring(self, lane: _Lane, index: int) -> None:
+        """Get one part, with as many attempts as it is worth; each goes on where the one before broke off."""
+        failures = 0
+        while (missing := self._arrivals.rest(index)).length:
+            try:
+                self._receive(lane, index, missing)
+            except Broken as broken:
+                lane.session.close()
+                self._crew.check()
+                if not self._ranged:
+                    raise
+                came = missing.length - self._arrivals.rest(index).length
+                failures = 1 if came >= BLOCK else failures + 1
+                self._crew.pause(self._patience(failures, broken))
+            finally:
+                lane.flow, lane.stalled = None, False
+
+    def _patience(self, failures: int, broken: Broken) -> float:
+        retry = self._limits.retry
+        pause = retry.pause(failures, broken.after, random.random)
+        if pause is None:
+            raise Unreachable(
+                f"{self._shown} was not delivered",
+                why=f"{broken}; attempt {failures} of {retry.attempts}",
+                hint="Run again: what has come is kept",
+            ) from broken
+        return pause
+
+    def _receive(self, lane: _Lane, index: int, wanted: Span) -> None:
+        lane.flow = Flow(self._limits.stall_rate, self._limits.stall_seconds)
+        try:
+            response = lane.session.get(self._conditions(wanted), (200, 206, 412, 416))
+            self._agree(response, wanted)
+            offset = wanted.start
+            while offset < wanted.end:
+                with reaching(self._shown):
+                    block = response.read1(min(BLOCK, wanted.end - offset))
+                if not block:
+                    came = offset - wanted.start
+                    raise Broken(f"the connection ended after {came} of {wanted.length} bytes")
+                self._crew.check()
+                self._file.write(block, offset)
+                offset += len(block)
+                lane.received += len(block)
+                self._arrived(index, len(block))
+            with reaching(self._shown):
+                if response.read(1):
+                    raise Refused(f"{self._shown}: more comes than the server said")
+        except Broken as broken:
+            if not lane.stalled:
+                raise
+            least, seconds = self._limits.stall_rate, self._limits.stall_seconds
+            raise Broken(f"fewer than {least} bytes a second came in {seconds:g} s") from broken
+
+    def _conditions(self, wanted: Span) -> dict[str, str]:
+        """Return the headers that bind an answer to the version of the object that was looked at."""
+        image = self._image
+        headers = {"Range": wanted.asked()} if self._ranged else {}
+        if image.etag:
+            headers["If-Match"] = image.etag
+        elif image.modified:
+            headers["If-Unmodified-Since"] = image.modified
+        return headers
+
+    def _agree(self, response: http.client.HTTPResponse, wanted: Span) -> None:
+        """Make sure that an answer has the bytes that are wanted, of that version, as they are stored."""
+        image, told = self._image, response.headers
+        if response.status in (412, 416):
+            raise Changed
+        if image.etag and told.get("ETag", "") != image.etag:
+            raise Changed
+        if not image.etag and told.get("Last-Modified", "") != image.modified:
+            raise Changed
+        refuse_encoding(response, self._shown)
+        if self._ranged and response.status == 200:
+            raise RangesRefused
+        if not self._ranged:
+            if response.status != 200 or response.length not in (None, image.size):
+                raise Changed
+            return
+        delivered = Delivered.read(told.get("Content-Range"))
+        if delivered is not None and delivered.size != image.size:
+            raise Changed
+        if (
+            delivered is None
+            or delivered.span != wanted
+            or response.length not in (None, wanted.length)
+        ):
+            said = told.get("Content-Range", "nothing")[:100]
+            raise Refused(f"{self._shown} was asked for {wanted.asked()} and sends {said}")
+
+    def _arrived(self, index: int, count: int) -> None:
+        with self._crew.changed:
+            self._arrivals.note(index, count)
+            self._ahead += count
+            if not self._arrivals.rest(index).length:
+                self._missing -= 1
+            if not self._missing:
+                self._settled.set()
+            self._crew.changed.notify_all()
+
+    # The hash
+
+    def _digest(self) -> None:
+        buffer = memoryview(bytearray(HASH_BLOCK))
+        offset = 0
+        while offset < self._image.size:
+            front = self._front(offset)
+            index = offset // self._parts.part_size
+            until = min(front, self._parts.span(index).end, offset + HASH_BLOCK)
+            count = self._file.read_into(buffer[: until - offset], offset)
+            self._hash.update(buffer[:count])
+            offset += count
+            if index not in self._parts.done:
+                with self._crew.changed:
+                    self._ahead -= count
+                    self._crew.changed.notify_all()
+
+    def _front(self, offset: int) -> int:
+        """Wait for bytes beyond the offset, and return where the first one is missing."""
+        with self._crew.changed:
+            while True:
+                self._crew.check()
+                front = self._arrivals.front()
+                if front > offset:
+                    return front
+                self._crew.changed.wait()
+
+    # The map
+
+    def _record(self) -> None:
+        """Note now and then what is on disk, and in the end see to it that all is."""
+        recorded = self._parts.done
+        last = False
+        while not last:
+            last = self._settled.wait(RECORD_SECONDS)
+            with self._crew.changed:
+                done = self._arrivals.done()
+            if done != recorded:
+                self._file.sync()
+                self._file.record(self._parts.written(self._image, done))
+                recorded = done
+
+
+def refuse_encoding(response: http.client.HTTPResponse, shown: str) -> None:
+    """:raises Refused: where what comes is not what is stored."""
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise Refused(
+            f"{shown} comes encoded as {encoding[:40]}",
+            why="the object has a Content-Encoding, or a proxy gives it one",
+            hint="Store the object without Content-Encoding",
+        )
