@@ -23,11 +23,13 @@ description:
   - A volume that is open, mounted, held by another device, or a disk of a guest that runs, is never written to.
   - The image is never opened before its header was read. Images with a backing file, with data in another file,
     encrypted or corrupt ones are refused.
-  - At most O(slots) runs work on a host at a time, whoever started them; others wait. M(debvisor.hci.volume_job_info)
+  - At most two runs work on a host at a time, whoever started them; others wait. C(/etc/debvisor/volumes.json) may say
+    another number. M(debvisor.hci.volume_job_info)
     shows how far a run is, M(debvisor.hci.volume_job) stops it.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation
+  - debvisor.hci.image_source
 attributes:
   idempotent:
     description: When run twice in a row with the same options, the second run reports no change.
@@ -61,25 +63,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  image_url:
-    description:
-      - Where the image is. C(https:), C(http:), or C(s3://BUCKET/KEY) with the O(s3) options.
-      - Needed with O(state=present).
-    type: str
-  image_type:
-    description:
-      - What the image is. It is never guessed, as a disk may be made to look like an image.
-    type: str
-    choices: [qcow2, raw]
-    default: qcow2
-  checksum:
-    description:
-      - The SHA-256 of the image, as hexadecimal digits, also after C(sha256:); or the address of an object that holds
-        it.
-      - Without it, the object C(IMAGE_URL.sha256) is read. It may hold the bare digest, or lines as C(sha256sum)
-        writes them, with or without C(--tag); of several lines the one with the image's file name counts.
-      - V(none) takes the image as it comes. It is then known by its address and entity tag.
-    type: str
   volume_size_gb:
     description:
       - Size of the volume in GiB. A volume that is there may differ from it by 5 %.
@@ -133,11 +116,6 @@ options:
       - Seconds that it may wait for its turn, and for another run on the same volume.
     type: int
     default: 3600
-  slots:
-    description:
-      - How many runs may work on this host at a time.
-    type: int
-    default: 2
   job_id:
     description:
       - Name of the run for M(debvisor.hci.volume_job_info) and M(debvisor.hci.volume_job). Without it, one is made
@@ -151,84 +129,6 @@ options:
     description:
       - Folder of the cache. Without it, that of libvirt's pool C(images), or C(/var/lib/libvirt/images).
     type: path
-  ca_path:
-    description:
-      - File on this host with certificates of authorities that the server's certificate is checked against, instead
-        of the system's.
-    type: path
-  client_cert:
-    description:
-      - File on this host with the certificate that is shown to the server.
-    type: path
-  client_key:
-    description:
-      - File on this host with its key, where that is not in the same file.
-    type: path
-  validate_certs:
-    description:
-      - Whether the server's certificate is checked.
-    type: bool
-    default: true
-  connections:
-    description:
-      - How many parts of the image are fetched at a time, where the server answers ranges.
-    type: int
-    default: 4
-  s3:
-    description:
-      - How C(s3:) addresses are reached. The control node signs addresses with these keys that are good for a while,
-        and sends only those to the host.
-    type: dict
-    suboptions:
-      endpoint:
-        description:
-          - Address of the storage, such as C(https://s3.example.com).
-        type: str
-        required: true
-      access_key:
-        description:
-          - Name of the key.
-        type: str
-        required: true
-      secret_key:
-        description:
-          - The key.
-        type: str
-        required: true
-      session_token:
-        description:
-          - Token that goes with temporary keys.
-        type: str
-      region:
-        description:
-          - Region that signatures name.
-        type: str
-        default: us-east-1
-      addressing:
-        description:
-          - Whether the bucket stands in the path or in the host's name.
-        type: str
-        choices: [path, host]
-        default: path
-      valid_for:
-        description:
-          - Seconds for which the signed addresses are good. They must outlast the queue and the download.
-        type: int
-        default: 21600
-  signed_urls:
-    description:
-      - Signed addresses of the image and of its checksum. The control node fills this in; it is not for playbooks.
-    type: dict
-    suboptions:
-      image:
-        description:
-          - Of the image.
-        type: str
-        required: true
-      checksum:
-        description:
-          - Of the object with its checksum.
-        type: str
 notes:
   - Needs the packages C(qemu-utils), and what the backend needs, such as C(lvm2). Has to run as root.
   - To follow a run, start it with C(async) and C(poll=0); the playbook P(debvisor.hci.provision_volume#playbook) does
@@ -338,3 +238,71 @@ duration:
   returned: always
   type: float
 """
+
+from functools import partial
+from uuid import uuid4
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._core import settings
+from ..module_utils._core.audit import requester
+from ..module_utils._core.operation import locked, run
+from ..module_utils._core.waiting import SystemClock
+from ..module_utils._ports.image_options import SPEC, image_at
+from ..module_utils._ports.job_host import job_run
+from ..module_utils._ports.volume_host import volume_ports
+from ..module_utils._storage.job_run import UnrecordedRun
+from ..module_utils._storage.volume_operation import VolumeImage
+
+KINDS = ["lvm", "lvm_thin", "zfs", "rbd", "directory"]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **SPEC,
+            "volume_name": {"type": "str", "required": True},
+            "backend": {"type": "str", "choices": KINDS, "default": "lvm"},
+            "pool": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "volume_size_gb": {"type": "int"},
+            "size": {"type": "str"},
+            "overwrite": {
+                "type": "str",
+                "choices": ["never", "different", "always"],
+                "default": "never",
+            },
+            "adopt": {"type": "bool", "default": False},
+            "replace": {"type": "str", "choices": ["beside", "in_place"], "default": "beside"},
+            "golden": {"type": "bool", "default": False},
+            "verify": {"type": "str", "choices": ["sampled", "full"], "default": "sampled"},
+            "timeout": {"type": "int", "default": 3600},
+            "queue_timeout": {"type": "int", "default": 3600},
+            "job_id": {"type": "str"},
+            "correlation_id": {"type": "str"},
+            "cache_path": {"type": "path"},
+        },
+        required_if=[
+            ("state", "present", ["image_url"]),
+            ("state", "present", ["volume_size_gb", "size"], True),
+        ],
+        mutually_exclusive=[("volume_size_gb", "size")],
+        supports_check_mode=True,
+    )
+    params, clock = module.params, SystemClock()
+    params["job_id"] = params["job_id"] or str(uuid4())
+    limits = {"timeout": params["timeout"], "queue_timeout": params["queue_timeout"]}
+    work = (
+        UnrecordedRun()
+        if module.check_mode
+        else job_run("volume_image", settings, clock, requester(), **limits)
+    )
+    lock = partial(locked, settings.lock_dir())
+    ports = volume_ports(
+        image_at(params), work, clock, lock, settings.lock_dir(), params["cache_path"]
+    )
+    run(VolumeImage(ports), module, lock_timeout=params["queue_timeout"])
+
+
+if __name__ == "__main__":
+    main()

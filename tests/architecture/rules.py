@@ -78,7 +78,7 @@ RULES: Mapping[str, Rule] = {
     "doc_fragments": Rule(),
     "_core": Rule(frozenset({"_core"})),
     "_ports": Rule(
-        frozenset({"_core.errors", "_core.secret", "_core.durable", "_ports"}),
+        frozenset({"_core.errors", "_core.secret", "_core.durable", "_core.waiting", "_ports"}),
         one_domain=True,
         third_party=True,
     ),

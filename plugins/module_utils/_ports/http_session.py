@@ -19,7 +19,7 @@ import time
 import urllib.request
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .._core.errors import Refused
 from .._core.secret import Secret

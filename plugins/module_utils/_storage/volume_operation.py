@@ -108,7 +108,7 @@ class VolumeImage(Operation[Request, Seen]):
         """Check the options."""
         wanted = request.read(params)
         if wanted.checksum and wanted.checksum != UNPUBLISHED and "/" not in wanted.checksum:
-            checksums.literal(wanted.checksum)
+            checksums.given(wanted.checksum)
         return wanted
 
     def scope(self, wanted: Request) -> str:
@@ -179,7 +179,7 @@ class VolumeImage(Operation[Request, Seen]):
         if wanted.checksum == UNPUBLISHED:
             return None
         if wanted.checksum and "/" not in wanted.checksum:
-            return checksums.literal(wanted.checksum)
+            return checksums.given(wanted.checksum)
         text = self._source().checksum_text()
         if text is None:
             raise Refused(
@@ -466,6 +466,7 @@ class VolumeImage(Operation[Request, Seen]):
             "volume": {**told, "image": volume.marks.image, "filled_at": volume.marks.at},
             "image_sha256": volume.marks.image.removeprefix("sha256:"),
             "image_path": image.path if image is not None else "",
+            "job_id": wanted.job_id,
         }
         self._ports.work.note(**{**plan.facts, **facts})
         return facts
