@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Interrupt ``volume_image`` everywhere, where the volumes are, with all its real parts; and look at what is left.
 
-Runs without pytest: ``python3 interruptions.py KIND POOL HOW [golden|in_place] [FIRST]``. A child process fills a volume
-that holds one image with another one, and is interrupted at one point; then what is left is taken back as a boot would,
-and the volume must hold either image, whole, and nothing else may be left. That is done for every stage, and before and
-after every change that the backend makes, however many these are. One line of JSON is printed for each point.
+Runs without pytest: ``python3 interruptions.py KIND POOL HOW [golden|in_place] [FIRST]``. A child process fills a
+volume that holds one image with another one, and is interrupted at one point; then what is left is taken back as a boot
+would, and the volume must hold either image, whole, and nothing else may be left. That is done for every stage, and
+before and after every change that the backend makes, however many these are. One line of JSON is printed for each.
 
 HOW is ``kill`` (SIGKILL), ``term``, ``cancel`` (a request, as volume_job makes it) or ``fail`` (the change is refused).
 ``hold`` stops at the point FIRST, and says so, for whoever wants to reset the machine; ``check`` only looks.
