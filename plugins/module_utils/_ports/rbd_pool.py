@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .._core.errors import DebvisorError, Refused, Unreachable
+from .._core.errors import Refused, Unreachable
 from .._storage.sizes import rounded_up
 from .._storage.volumes import Marks, Space, Volume
 
@@ -71,8 +71,7 @@ class RbdPool:
 
     def space(self) -> Space:
         """Ask the monitors. What is free is what the fullest disk leaves, with the pool's copies taken into account."""
-        with self._told():
-            self._pool()
+        with self._used():
             usage = self._ask({"prefix": "df", "detail": "detail"})
             health = self._ask({"prefix": "health"})
         [stats] = [each["stats"] for each in usage["pools"] if each["name"] == self._name]
@@ -88,9 +87,9 @@ class RbdPool:
 
     def find(self, name: str) -> Volume | None:
         """Look at one image. Opened for reading it is not watched by us, so we do not count as a user."""
-        with self._told(name):
+        with self._used(name) as pool:
             try:
-                image = rbd.Image(self._pool(), name, read_only=True)
+                image = rbd.Image(pool, name, read_only=True)
             except rbd.ImageNotFound:
                 return None
             with image:
@@ -98,14 +97,14 @@ class RbdPool:
 
     def owned(self) -> tuple[Volume, ...]:
         """Return the images of the pool that are ours, and those that one of our runs was about to mark."""
-        with self._told():
-            names = sorted(rbd.RBD().list(self._pool()))
+        with self._used() as pool:
+            names = sorted(rbd.RBD().list(pool))
         found = [self.find(name) for name in names]
         return tuple(volume for volume in found if volume is not None and volume.marks is not None)
 
     def users(self, volume: Volume) -> tuple[str, ...]:
         """Say who watches the image, as everybody does who may write to it, on any host, and who has it locked."""
-        with self._told(volume.name), self._opened(volume, read_only=True) as image:
+        with self._opened(volume, read_only=True) as image:
             watchers = {f"client at {each['addr']}" for each in image.watchers_list()}
             locks = image.list_lockers() or {"tag": "internal", "lockers": []}
             # librbd's own lock outlives its holder until the next one breaks it; its holder is a watcher.
@@ -115,16 +114,15 @@ class RbdPool:
     def create(self, name: str, size: int, marks: Marks) -> Volume:
         """Make an image; it is sparse, and reads as zeros."""
 
-        def make(unmarked: str) -> None:
-            rbd.RBD().create(self._pool(), unmarked, rounded_up(size, GRANULE))
+        def make(pool: Any, unmarked: str) -> None:
+            rbd.RBD().create(pool, unmarked, rounded_up(size, GRANULE))
 
         return self._made(make, name, size, marks)
 
     def clone(self, golden: Volume, name: str, size: int, marks: Marks) -> Volume:
         """Make an image that shares what it does not overwrite with the sealed one."""
 
-        def make(unmarked: str) -> None:
-            pool = self._pool()
+        def make(pool: Any, unmarked: str) -> None:
             rbd.RBD().clone(pool, golden.name, SEAL, pool, unmarked, clone_format=2)
 
         self._still(golden)
@@ -132,7 +130,7 @@ class RbdPool:
 
     def seal(self, volume: Volume) -> None:
         """Take the snapshot that clones are made from: what is written to the image later does not reach it."""
-        with self._told(volume.name), self._opened(volume) as image:
+        with self._opened(volume) as image:
             if SEAL not in {each["name"] for each in image.list_snaps()}:
                 image.create_snap(SEAL)
             if not image.is_protected_snap(SEAL):
@@ -140,15 +138,15 @@ class RbdPool:
 
     def mark(self, volume: Volume, marks: Marks) -> Volume:
         """Replace our marks."""
-        with self._told(volume.name), self._opened(volume) as image:
+        with self._opened(volume) as image:
             _write_marks(image, marks)
         return self._present(volume.name)
 
     def rename(self, volume: Volume, name: str) -> Volume:
         """Rename; Ceph refuses a name that is taken."""
         self._still(volume)
-        with self._told(name):
-            rbd.RBD().rename(self._pool(), volume.name, name)
+        with self._used(name) as pool:
+            rbd.RBD().rename(pool, volume.name, name)
         return self._present(name)
 
     def remove(self, volume: Volume) -> None:
@@ -156,23 +154,23 @@ class RbdPool:
         if self.find(volume.name) is None:
             return
         self._await_unused(volume)
-        with self._told(volume.name):
-            with self._opened(volume) as image:
-                if clones := [each["image"] for each in image.list_children2()]:
-                    raise Refused(
-                        f"{self._place(volume.name)} has clones",
-                        why=", ".join(sorted(clones)),
-                        hint="Remove those first, or flatten them (rbd flatten)",
-                    )
-                if SEAL in {each["name"] for each in image.list_snaps()}:
-                    if image.is_protected_snap(SEAL):
-                        image.unprotect_snap(SEAL)
-                    image.remove_snap(SEAL)
-            rbd.RBD().remove(self._pool(), volume.name)
+        with self._opened(volume) as image:
+            if clones := [each["image"] for each in image.list_children2()]:
+                raise Refused(
+                    f"{self._place(volume.name)} has clones",
+                    why=", ".join(sorted(clones)),
+                    hint="Remove those first, or flatten them (rbd flatten)",
+                )
+            if SEAL in {each["name"] for each in image.list_snaps()}:
+                if image.is_protected_snap(SEAL):
+                    image.unprotect_snap(SEAL)
+                image.remove_snap(SEAL)
+        with self._used(volume.name) as pool:
+            rbd.RBD().remove(pool, volume.name)
 
     def zero(self, volume: Volume, start: int, length: int, tick: Callable[[], None]) -> None:
         """Have Ceph write zeros; where it can drop whole objects, it does."""
-        with self._told(volume.name), self._opened(volume) as image:
+        with self._opened(volume) as image:
             for at in range(start, start + length, STEP):
                 tick()
                 image.write_zeroes(at, min(STEP, start + length - at))
@@ -180,7 +178,7 @@ class RbdPool:
 
     def sync(self, volume: Volume) -> None:
         """Wait for what we have in flight. What another program wrote was on every copy's disk when it was told so."""
-        with self._told(volume.name), self._opened(volume) as image:
+        with self._opened(volume) as image:
             image.flush()
 
     def _pool(self) -> Any:
@@ -218,7 +216,10 @@ class RbdPool:
     @contextlib.contextmanager
     def _opened(self, volume: Volume, *, read_only: bool = False) -> Iterator[Any]:
         """Open the image of this identity."""
-        with rbd.Image(self._pool(), volume.name, read_only=read_only) as image:
+        with (
+            self._used(volume.name) as pool,
+            rbd.Image(pool, volume.name, read_only=read_only) as image,
+        ):
             if image.id() != volume.identity:
                 raise Refused(
                     f"{self._place(volume.name)} is another image than before",
@@ -227,22 +228,22 @@ class RbdPool:
             yield image
 
     def _still(self, volume: Volume) -> None:
-        with self._told(volume.name), self._opened(volume, read_only=True):
+        with self._opened(volume, read_only=True):
             pass
 
-    def _made(self, make: Callable[[str], None], name: str, size: int, marks: Marks) -> Volume:
+    def _made(self, make: Callable[[Any, str], None], name: str, size: int, marks: Marks) -> Volume:
         """Make an image under a name of our run, then give it size, marks and name."""
         unmarked = f"debvisor-unmarked-{marks.token}-{secrets.token_hex(8)}"
-        with self._told(name):
-            make(unmarked)
+        with self._used(name) as pool:
+            make(pool, unmarked)
             try:
-                with rbd.Image(self._pool(), unmarked) as image:
+                with rbd.Image(pool, unmarked) as image:
                     if image.size() < size:
                         image.resize(rounded_up(size, GRANULE))
                     _write_marks(image, marks)
-                rbd.RBD().rename(self._pool(), unmarked, name)
+                rbd.RBD().rename(pool, unmarked, name)
             except BaseException:
-                rbd.RBD().remove(self._pool(), unmarked)
+                rbd.RBD().remove(pool, unmarked)
                 raise
         return self._present(name)
 
@@ -281,28 +282,25 @@ class RbdPool:
         return f"{self.pool}/{name}" if name else f"the Ceph pool {self.pool}"
 
     @contextlib.contextmanager
-    def _told(self, name: str = "") -> Iterator[None]:
-        """Turn Ceph's errors into ours."""
+    def _used(self, name: str = "") -> Iterator[Any]:
+        """Give the pool, and turn Ceph's errors into ours."""
+        pool = self._pool()
         try:
-            yield
-        except DebvisorError:
-            raise
-        except Exception as cause:
-            raise self._error(cause, self._place(name)) from cause
+            yield pool
+        except (rbd.Error, rados.Error) as cause:
+            raise _error(cause, self._place(name)) from cause
 
-    @staticmethod
-    def _error(cause: Exception, place: str) -> Exception:
-        if not isinstance(cause, (rbd.Error, rados.Error)):
-            return cause
-        if isinstance(cause, (rbd.Timeout, rbd.ConnectionShutdown, rados.TimedOut)):
-            return Unreachable(f"{place} does not answer", why=str(cause))
-        if isinstance(cause, rbd.ImageNotFound):
-            return Unreachable(f"{place} vanished", why=str(cause))
-        if isinstance(cause, rbd.ImageExists):
-            return Refused(f"{place} is there already")
-        full = isinstance(cause, (rbd.NoSpace, rbd.DiskQuotaExceeded, rados.NoSpace))
-        hint = "Make room and run again" if full else ""
-        return Refused(f"{place} cannot be used", why=str(cause), hint=hint)
+
+def _error(cause: Exception, place: str) -> Exception:
+    if isinstance(cause, (rbd.Timeout, rbd.ConnectionShutdown, rados.TimedOut)):
+        return Unreachable(f"{place} does not answer", why=str(cause))
+    if isinstance(cause, rbd.ImageNotFound):
+        return Unreachable(f"{place} vanished", why=str(cause))
+    if isinstance(cause, rbd.ImageExists):
+        return Refused(f"{place} is there already")
+    full = isinstance(cause, (rbd.NoSpace, rbd.DiskQuotaExceeded, rados.NoSpace))
+    hint = "Make room and run again" if full else ""
+    return Refused(f"{place} cannot be used", why=str(cause), hint=hint)
 
 
 def _marks(image: Any) -> dict[str, str]:
