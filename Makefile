@@ -19,7 +19,7 @@ PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap o
   bind9-dnsutils bind9-utils sqv gnupg openssl qemu-system-x86 qemu-utils e2fsprogs
 
 # Programs of the virtual environment, and its collections, for everything that is run from here.
-export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin
+export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin:$(CURDIR)/build/prometheus/usr/bin
 
 .PHONY: help
 help: ## show this list
@@ -48,6 +48,17 @@ $(NAMED):
 	@chmod 0777 build/bind/download
 	@cd build/bind/download && rm -f *.deb && apt-get download -qq bind9
 	@dpkg-deb --extract build/bind/download/bind9_*.deb build/bind
+	@touch $@
+
+# So with the program that tests Prometheus' alert rules; the rest of its package stays packed.
+PROMTOOL := build/prometheus/usr/bin/promtool
+$(PROMTOOL):
+	@echo "promtool unpacking it from Debian's prometheus to build/prometheus; that is not installed"
+	@mkdir -p build/prometheus/download
+	@chmod 0777 build/prometheus/download
+	@cd build/prometheus/download && rm -f *.deb && apt-get download -qq prometheus
+	@dpkg-deb --fsys-tarfile build/prometheus/download/prometheus_*.deb | tar -x -C build/prometheus ./usr/bin/promtool
+	@rm -r build/prometheus/download
 	@touch $@
 
 .PHONY: venv
@@ -108,7 +119,7 @@ vm-down: ## end it; its image stays
 ##- Tests
 
 .PHONY: test
-test: deps venv collection $(NAMED) ## run every test that CI runs; the nodes mostly wait, so the others run beside them
+test: deps venv collection $(NAMED) $(PROMTOOL) ## run every test that CI runs; the nodes mostly wait, so the others run beside them
 	@$(MAKE) -j 3 test-unit test-static test-node
 
 .PHONY: test-unit
@@ -116,7 +127,7 @@ test-unit: deps venv collection $(NAMED) ## pure logic and architecture; DNS cli
 	@$(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/architecture tests/bind
 
 .PHONY: test-static
-test-static: venv collection ## linters, sanity tests, documentation, rendered files
+test-static: venv collection $(PROMTOOL) ## linters, sanity tests, documentation, rendered files
 	@$(BIN)/python -m tests.static
 
 .PHONY: test-node

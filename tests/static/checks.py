@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 import yaml
 
-from tests.static import dependencies, docs, role_readme, words
+from tests.static import alerts, dependencies, docs, role_readme, words
 from tests.static.project import CannotCheck, Finding, Project, Run
 
 Check = Callable[[Project], Finding]
@@ -145,6 +145,21 @@ def dependency_bounds(project: Project) -> Finding:
             used.setdefault(name, set()).add(path.as_posix())
     declared = yaml.safe_load(project.text(Path("galaxy.yml"))).get("dependencies") or {}
     return Finding(checked, "task files", dependencies.faults(declared, used))
+
+
+@check("alerts")
+def alert_rules(project: Project) -> Finding:
+    """promtool check rules and promtool test rules; a test sees every alert fire"""
+    rules = project.matching("roles/*/files/*.rules.yml")
+    tests = project.matching("tests/alerts/*.yml")
+    problems: list[str] = []
+    for verb, paths in (("check", rules), ("test", tests)):
+        for path in paths:
+            problems += project.run("promtool", verb, "rules", path.as_posix()).problems
+    fired = {name for path in tests for name in alerts.fired(project.text(path))}
+    for path in rules:
+        problems += alerts.unseen(path.as_posix(), project.text(path), fired)
+    return Finding(len(rules) + len(tests), "files", problems)
 
 
 @check("ansible-lint")

@@ -30,4 +30,8 @@ def open_backend(kind: str, pool: str) -> Backend:
             from .zfs import ZfsVolumes
 
             return ZfsVolumes(pool)
+        case "rbd":
+            from .rbd_pool import RbdPool
+
+            return RbdPool(pool)
     raise ValueError(f"there is no backend called {kind}")

@@ -17,8 +17,6 @@ from .job import id_fault
 LONGEST_NAME = 96
 """Characters of a volume's name: what stands beside it for a while has an ending, and LVM allows 127."""
 TOKEN = re.compile(r"[0-9a-f]{8}")
-UNPUBLISHED = "none"
-"""The checksum of an image whose digest nobody published: it is taken as it comes."""
 
 
 @dataclass(frozen=True, slots=True)
