@@ -95,3 +95,8 @@ def job_queue() -> Path:
 def volume_config() -> Path:
     """What holds for the volumes of this host, whoever asks: how many jobs at once."""
     return CONFIG_DIR / "volumes.json"
+
+
+def image_cache_config() -> Path:
+    """What the timers prune and verify the cache of images by: options of ``image_cache``, as the role wrote them."""
+    return CONFIG_DIR / "image_cache.json"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,19 @@ from .cache import Entry, Identity, Leftover, Limits
 from .pool import PoolFacts
 from .sizes import Size
 
-LEFTOVER_AGE = 7 * 86400
-"""Seconds after which what is of no use goes in a prune."""
+DEFAULTS: Mapping[str, Any] = {
+    "state": "present",
+    "path": None,
+    "checksum": None,
+    "image_type": "qcow2",
+    "pinned": None,
+    "max_age": None,
+    "max_bytes": None,
+    "min_free": None,
+    "leftover_age": 604800.0,
+    "timeout": 3600.0,
+}
+"""The options of ``image_cache`` where nobody says otherwise, but for those that say how to reach an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +45,8 @@ class Wanted:
     image_type: str = "qcow2"
     pinned: bool | None = None
     limits: Limits = field(default_factory=Limits)
-    leftover_age: float = LEFTOVER_AGE
-    timeout: float = 3600
+    leftover_age: float = 0
+    timeout: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +254,18 @@ def _without(
     return _planned(
         seen,
         [*removals, *discards],
-        {"images": [shown(entry) for entry in seen.entries]},
-        {"images": [shown(entry) for entry in seen.entries if entry.name not in gone]},
+        {**_useless(seen.leftovers), "images": [shown(entry) for entry in seen.entries]},
+        {
+            **_useless(each for each in seen.leftovers if each not in leftovers),
+            "images": [shown(entry) for entry in seen.entries if entry.name not in gone],
+        },
         warnings,
         facts={"freed": sum(rooms), "removed": sorted(gone)},
     )
+
+
+def _useless(leftovers: Iterable[Leftover]) -> dict[str, Any]:
+    return {"leftovers": [each.names[0] for each in leftovers]}
 
 
 _USELESS = {
