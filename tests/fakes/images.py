@@ -10,17 +10,27 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_folder import ImageFolder
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.image_cache import Cache
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.inventory import Inventory
 from ansible_collections.debvisor.hci.plugins.module_utils._storage.work import (
+    CachedImage,
     Download,
     RemoteImage,
     Work,
 )
 
 CHUNK = 1 << 12
+CONTENT = bytes(range(256)) * 100
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+DIGEST = sha256(CONTENT)
+NAME = f"{DIGEST}.qcow2"
 
 
 class MemoryImage:
@@ -114,3 +124,40 @@ class NoPool:
         self.refreshed += 1
         if self.trouble is not None:
             raise self.trouble
+
+
+class Time(SystemClock):
+    """The machine's clock, ahead by so much."""
+
+    ahead = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead
+
+
+class CachingHost:
+    """A machine with a cache in real files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "images"
+        self.root.mkdir()
+        self.locks = root / "locks"
+        self.pool = NoPool()
+        self.clock = Time()
+        self.folder = ImageFolder(str(self.root), self.locks)
+        self.cache = Cache(self.folder, self.pool, self.clock)
+        self.inventory = Inventory(self.folder, self.clock)
+        self.work = QuietWork()
+
+    def store(self, source: MemoryImage, digest: str | None = DIGEST) -> CachedImage:
+        return self.cache.store(digest, "qcow2", source, source.look(), self.work)
+
+    def images(self) -> list[str]:
+        return sorted(path.name for path in self.root.iterdir() if path.name != ".debvisor")
+
+    def hidden(self) -> list[str]:
+        return sorted(
+            str(path.relative_to(self.root / ".debvisor"))
+            for path in (self.root / ".debvisor").rglob("*")
+            if not path.is_dir()
+        )

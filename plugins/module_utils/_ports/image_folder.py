@@ -153,6 +153,12 @@ class ImageFolder:
                 for folder in folders:
                     os.makedirs(self._folder / folder, exist_ok=True)
 
+    def unmake(self, *folders: str) -> None:
+        """Remove the folder and those in it, as far as they are empty."""
+        for folder in (*reversed(folders), ""):
+            with contextlib.suppress(OSError):
+                (self._folder / folder).rmdir()
+
     def write(self, name: str, content: bytes) -> None:
         """Replace a small file; on disk on return."""
         with self._told(name, "written"):

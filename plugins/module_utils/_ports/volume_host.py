@@ -22,9 +22,6 @@ from .libvirt_host import LibvirtHost
 from .libvirt_pool import LibvirtPool
 from .qemu_img import QemuImg
 
-POOL = "images"
-"""libvirt's pool that holds the cache."""
-
 
 class Calendar:
     """The host's calendar."""
@@ -48,7 +45,7 @@ def volume_ports(
     :param locks: folder of the locks of images.
     :param cache_path: folder of the cache, where it is not that of libvirt's pool.
     """
-    images = LibvirtPool(POOL)
+    images = LibvirtPool(pool.POOL)
     folder = pool.folder(cache_path, None if cache_path else images.facts())
     return Ports(
         backend=open_backend,

@@ -45,6 +45,8 @@ class Folder(Protocol):
 
     def make(self, *folders: str) -> None: ...
 
+    def unmake(self, *folders: str) -> None: ...
+
     def write(self, name: str, content: bytes) -> None: ...
 
     def link(self, name: str, target: str) -> None: ...
@@ -198,6 +200,24 @@ class Inventory:
         self._folder.write(place + cache.RECORD, json.dumps(told).encode() + b"\n")
         self._folder.rename(path, place)
 
+    def condemn(self, name: str, identity: Identity, reason: str) -> bool:
+        """Put a bad image into quarantine. False where it is another file by now, or is being fetched anew.
+
+        Who uses it now goes on with it, as its file stays open; nobody else finds it.
+        """
+        lock = self._folder.try_lock(name, exclusive=False)
+        if lock is None:
+            return False
+        with lock:
+            if self._folder.identity(name) != identity:
+                return False
+            self.put_away(name, name, reason)
+        return True
+
+    def reprieve(self, name: str) -> str | None:
+        """Bring an image back from quarantine, and say so where another one has its name by now."""
+        return self._bring_back(cache.quarantined(name), name)
+
     def withdraw(self, entry: Entry) -> bool:
         """Set an image aside, so that nobody finds it. False where it is in use, or was since ``entry`` was made."""
         lock = self._folder.try_lock(entry.name)
@@ -210,17 +230,21 @@ class Inventory:
         return True
 
     def restore(self, name: str) -> str | None:
-        """Put an image back that was set aside, and say so where that is not needed any more."""
-        if self._folder.identity(cache.removed(name)) is None:
+        """Bring back an image that was set aside, and say so where another one has its name by now."""
+        return self._bring_back(cache.removed(name), name)
+
+    def _bring_back(self, path: str, name: str) -> str | None:
+        if self._folder.identity(path) is None:
             return None
         lock = self._folder.try_lock(name)
         if lock is not None:
             with lock:
                 if self._folder.identity(name) is None:
-                    self._folder.rename(cache.removed(name), name)
+                    self._folder.rename(path, name)
                     return None
-        self._folder.remove(cache.removed(name))
-        return f"The image {name} was not put back: it has been fetched anew since"
+        return (
+            f"The image {name} was not put back, as it has been fetched anew; {path} is left over"
+        )
 
     def forget(self, name: str) -> None:
         """Remove an image that was set aside, for good, and its record with it."""

@@ -18,8 +18,6 @@ LONGEST_NAME = 96
 """Characters of a volume's name: what stands beside it for a while has an ending, and LVM allows 127."""
 OURS = re.compile(r"debvisor-image-.*|.*\.(?:new|old)-[0-9a-f]{8}")
 """Names that runs use for what they clone from, fill, and put aside."""
-UNPUBLISHED = "none"
-"""The checksum of an image whose digest nobody published: it is taken as it comes."""
 
 
 @dataclass(frozen=True, slots=True)

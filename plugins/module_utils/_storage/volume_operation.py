@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from .._core.errors import Conflict, Refused, TimedOut, VerificationFailed
 from .._core.plan import Action, Operation, Plan, Receipt
-from . import checksums, images, proof, request, sizes, volume_plan
+from . import images, promised, proof, request, sizes, volume_plan
 from .images import Image
-from .request import UNPUBLISHED, Request
+from .request import Request
 from .volume_plan import Seen, golden_name, mark_of
 from .volumes import Backend, Marks, Volume
 from .work import CachedImage, ImageCache, ImageSource, RemoteImage, Work
@@ -109,8 +109,7 @@ class VolumeImage(Operation[Request, Seen]):
     def parse(self, params: Mapping[str, Any]) -> Request:
         """Check the options."""
         wanted = request.read(params)
-        if wanted.checksum and wanted.checksum != UNPUBLISHED and "/" not in wanted.checksum:
-            checksums.given(wanted.checksum)
+        promised.literal(wanted.checksum)  # what is malformed is refused before anything is asked
         return wanted
 
     def scope(self, wanted: Request) -> str:
@@ -151,7 +150,7 @@ class VolumeImage(Operation[Request, Seen]):
         source, work, cache = self._source(), self._ports.work, self._ports.cache
         seen = replace(seen, source=source.shown)
         work.stage("resolving_checksum")
-        digest = self._digest(wanted)
+        digest = promised.digest(wanted.checksum, source)
         remote: RemoteImage | None = None
         cached = None
         if digest is None:
@@ -175,21 +174,6 @@ class VolumeImage(Operation[Request, Seen]):
                 remote.head, remote.size, wanted.image_type
             ).virtual_size
         return replace(seen, cached=cached, golden=golden, remote=remote, virtual_size=virtual_size)
-
-    def _digest(self, wanted: Request) -> str | None:
-        """Return the published digest; None where nobody shall have published one."""
-        if wanted.checksum == UNPUBLISHED:
-            return None
-        if wanted.checksum and "/" not in wanted.checksum:
-            return checksums.given(wanted.checksum)
-        text = self._source().checksum_text()
-        if text is None:
-            raise Refused(
-                f"there is no checksum of {self._source().shown}",
-                why="the object that should hold it does not exist",
-                hint="Publish <url>.sha256, give checksum, or say checksum: none to take the image as it comes",
-            )
-        return checksums.published(text, self._source().shown)
 
     def _find_golden(self, digest: str, wanted: Request) -> Volume | None:
         backend = self._backend(wanted.backend, wanted.pool)
