@@ -46,8 +46,8 @@ def choose(
     ]
     tail = _within([(virtual_size, volume_size)], OF_TAIL, chance)
     return Samples(
-        _aligned(disk, 0, virtual_size - length),
-        _aligned(tail, virtual_size, volume_size - length),
+        _begins(disk, length, 0, virtual_size - length),
+        _begins(tail, length, virtual_size, volume_size - length),
         length,
     )
 
@@ -64,11 +64,11 @@ def _within(spans: Sequence[tuple[int, int]], count: int, chance: random.Random)
     return tuple(places)
 
 
-def _aligned(places: Iterable[int], first: int, last: int) -> tuple[int, ...]:
+def _begins(places: Iterable[int], span: int, first: int, last: int) -> tuple[int, ...]:
     """Return where the spans begin in which these places are; the last one ends with what there is."""
     if last < first:
         return ()
-    return tuple(sorted({min(max(place // SPAN * SPAN, first), last) for place in places}))
+    return tuple(sorted({min(max(place // span * span, first), last) for place in places}))
 
 
 def differing(expected: Mapping[int, bytes], found: Mapping[int, bytes]) -> list[int]:
