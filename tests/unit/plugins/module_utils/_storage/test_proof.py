@@ -71,6 +71,18 @@ def test_data_holes_and_their_ends_are_all_read() -> None:
     assert len(samples.tail) > proof.OF_TAIL * 0.9
 
 
+def test_every_byte_is_chosen_as_often_as_any_other() -> None:
+    regions = ((0, 10), (1000, 1030), (5000, 5060))
+    hits = dict.fromkeys(regions, 0)
+    for seed in range(2000):
+        choice = proof._Choice(1, random.Random(seed))
+        for region in regions:
+            choice.offer(*region)
+        chosen = choice.places()[-1]
+        hits[next(region for region in regions if chosen in range(*region))] += 1
+    assert [round(count / 200) for count in hits.values()] == [1, 3, 6]
+
+
 def test_where_an_image_begins_and_ends_to_have_data_is_looked_at_more_often() -> None:
     """One region that lost its last block is found."""
     extents = [extent(0, 64 * MIB, data=False), extent(64 * MIB, 64 * MIB)]
