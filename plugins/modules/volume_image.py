@@ -181,7 +181,7 @@ job_id:
   returned: success, with O(state=present)
   type: str
 cache_hit:
-  description: Whether the image was on this host already.
+  description: Whether nothing had to be fetched, as the image was in the cache or on a volume already.
   returned: with O(state=present)
   type: bool
 image_sha256:

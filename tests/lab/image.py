@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def ensure(host: Host, recipe: Recipe = RECIPE) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     root = folder / f"{recipe.tag.rpartition(':')[2]}.tar"
     try:
-        _bootstrap(host, recipe, root, folder / "build.log", watch)
+        bootstrap(recipe.suite, root, recipe.arguments, folder / "build.log", watch)
         say("image", f"[{watch}] giving the root to podman")
         host.podman("import", "--change=CMD=/sbin/init", str(root), recipe.tag, timeout=300)
     finally:
@@ -133,17 +134,13 @@ def ensure(host: Host, recipe: Recipe = RECIPE) -> str:
     return recipe.tag
 
 
-def remove_all(host: Host) -> int:
-    tags = _tags(host)
-    for tag in tags:
-        host.podman("rmi", "--force", tag, check=False)
-    return len(tags)
-
-
-def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwatch) -> None:
+def bootstrap(
+    suite: str, target: Path, arguments: Sequence[str], log: Path, watch: Stopwatch
+) -> None:
+    """Make a Debian root with mmdebstrap; the target's name says in which form."""
     say(
         "image",
-        f"[{watch}] making a Debian {recipe.suite} root with mmdebstrap (needs the network, about a minute)",
+        f"[{watch}] making a Debian {suite} root with mmdebstrap (needs the network, about a minute)",
     )
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     # TMPDIR: the root does not fit a /tmp in memory, nor may it be mounted nodev.
@@ -152,9 +149,9 @@ def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwat
         "env",
         "TMPDIR=/var/tmp",
         "mmdebstrap",
-        *recipe.arguments,
-        recipe.suite,
-        str(root),
+        *arguments,
+        suite,
+        str(target),
     ]
     with log.open("w", encoding="utf-8") as record:
         process = subprocess.Popen(
@@ -167,7 +164,7 @@ def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwat
         assert process.stdout is not None
         for line in process.stdout:
             record.write(line)
-            if line.startswith("I: ") and not line.startswith("I: running --customize-hook"):
+            if line.startswith("I: ") and not line.startswith("I: running --"):
                 say("image", f"[{watch}] {line[3:].strip().rstrip('.')}")
         code = process.wait(timeout=BUILD_TIMEOUT)
     if code != 0:
@@ -177,6 +174,13 @@ def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwat
             tail,
             f"the whole log is {log}; if it could not download, check that this host reaches a Debian mirror",
         )
+
+
+def remove_all(host: Host) -> int:
+    tags = _tags(host)
+    for tag in tags:
+        host.podman("rmi", "--force", tag, check=False)
+    return len(tags)
 
 
 def _tags(host: Host) -> list[str]:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every backend of volumes must do, checked on a real one.
 
-Runs where the pool is, without pytest: ``python3 contract.py KIND POOL`` prints a line of JSON for each check. The tests
-name the checks one by one, from :data:`CHECKS`.
+Runs where the pool is, without pytest: ``python3 contract.py KIND POOL`` prints a line of JSON for each check. The
+tests name the checks one by one, from :data:`CHECKS`.
 """
 
 from __future__ import annotations

@@ -8,9 +8,11 @@ What goes into a bucket is put there by curl, which signs its requests itself: a
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import subprocess
+import tarfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 
 from tests.failover.cluster import Cluster, eventually
 from tests.lab import access
+from tests.lab.layout import CHECKOUT
 from tests.volumes.ceph_node import FSID
 from tests.volumes.certificates import Authority
 
@@ -30,6 +33,8 @@ USER = {
     "secret_key": "testers+secret/key/that+opens/nothing+else",
 }
 CURL = "/root/curl-s3"
+CODE = "plugins/module_utils"
+COLLECTION = "/usr/share/ansible/collections/ansible_collections/debvisor/hci"
 PROGRAM = Path(__file__).with_name("ceph_node.py")
 
 
@@ -98,6 +103,15 @@ class Gateway:
         )
         assert done.returncode == 0, (done.stderr or done.stdout).decode()
         return done.stdout.decode()
+
+    def deploy(self) -> None:
+        """Bring the collection's code on the node up to this checkout, in the place where the role `node` puts it."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for file in sorted((CHECKOUT / CODE).rglob("*.py")):
+                archive.add(file, file.relative_to(CHECKOUT))
+        unpack = f"rm -rf {COLLECTION}/{CODE} && mkdir -p {COLLECTION} && tar -x -C {COLLECTION}"
+        self.feed(unpack, packed.getvalue())
 
     # Objects ---------------------------------------------------------------------------------------------------------
 

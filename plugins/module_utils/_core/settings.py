@@ -77,6 +77,11 @@ def blocklist_config() -> Path:
     return CONFIG_DIR / "blocklist.json"
 
 
+def totp_dir() -> Path:
+    """Second factors of users, each as ``<user>``. PAM reads them here, so the place is root's, whoever asks."""
+    return SYSTEM_STATE_DIR / "totp"
+
+
 def jobs_dir() -> Path:
     """Jobs of the storage modules, each as ``<id>.json``."""
     return state_dir() / "jobs"

@@ -18,4 +18,20 @@ def open_backend(kind: str, pool: str) -> Backend:
             from .directory_pool import DirectoryPool
 
             return DirectoryPool(pool)
+        case "lvm":
+            from .lvm import ThickVolumes
+
+            return ThickVolumes(pool)
+        case "lvm_thin":
+            from .lvm import ThinVolumes
+
+            return ThinVolumes(pool)
+        case "zfs":
+            from .zfs import ZfsVolumes
+
+            return ZfsVolumes(pool)
+        case "rbd":
+            from .rbd_pool import RbdPool
+
+            return RbdPool(pool)
     raise ValueError(f"there is no backend called {kind}")

@@ -37,22 +37,29 @@ class ProgramFailed(DebvisorError):
 
 
 def run(
-    words: Sequence[str], *, timeout: float = TIMEOUT, content: bytes = b""
+    words: Sequence[str],
+    *,
+    timeout: float = TIMEOUT,
+    content: bytes = b"",
+    outlives: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a quick program to its end; return what it printed.
 
+    :param outlives: it goes on to its end when we are killed, for half of its work would be worse than all of it.
     :raises ProgramFailed: where it ends with another status than 0, or is not there.
     :raises TimedOut: where it does not end; it is killed.
     """
     try:
         done = subprocess.run(
-            [*MOURNER, *words],
+            words if outlives else [*MOURNER, *words],
             input=content.decode(),
             capture_output=True,
             text=True,
             errors="replace",
             timeout=timeout,
             env=_environment(),
+            start_new_session=outlives,
+            restore_signals=not outlives,  # who no longer listens must not end it, either: SIGPIPE stays ignored
             check=False,
         )
     except subprocess.TimeoutExpired as cause:

@@ -35,7 +35,7 @@ AHEAD = 256 << 20
 """Bytes that may come before they are hashed. Where the network is faster than the hash, more would be written out of
 the page cache and have to be read from disk again."""
 RECORD_SECONDS = 1.0
-"""How often the map is written. A run that is killed loses no more than what came in that time, and the parts at hand."""
+"""How often the map is written. A run that is killed loses what came in that time, and the parts at hand."""
 
 
 class Watched(Protocol):
@@ -62,7 +62,7 @@ class _Lane:
         self.session = Session(way, url, self.sockets)
         self.received = 0
         self.flow: Flow | None = None
-        self.stalled = False
+        """Of the request at hand."""
 
 
 class Transfer:
@@ -83,12 +83,14 @@ class Transfer:
         self._arrivals = Arrivals(parts)
         self._waiting = deque(index for index in range(parts.count) if index not in parts.done)
         self._missing = len(self._waiting)
+        if not self._missing:
+            self._settled.set()
         self._ahead = 0
         for work in (self._digest, self._record):
             self._crew.add(work)
         self._hash = hashlib.sha256()
         lanes = min(self._limits.connections if ranged else 1, self._missing)
-        self._lanes = [_Lane(way, url) for dummy in range(lanes)]
+        self._lanes = [_Lane(way, url) for _lane in range(lanes)]
         for lane in self._lanes:
             self._crew.at_stop(functools.partial(lane.sockets.cut, for_good=True))
             self._crew.add(functools.partial(self._fetch, lane))
@@ -109,7 +111,6 @@ class Transfer:
         for lane in self._lanes:
             flow = lane.flow
             if flow is not None and flow.stalled(now, lane.received):
-                lane.stalled = True
                 lane.sockets.cut()
 
     # The connections
@@ -144,8 +145,6 @@ class Transfer:
                 came = missing.length - self._arrivals.rest(index).length
                 failures = 1 if came >= BLOCK else failures + 1
                 self._crew.pause(self._patience(failures, broken))
-            finally:
-                lane.flow, lane.stalled = None, False
 
     def _patience(self, failures: int, broken: Broken) -> float:
         retry = self._limits.retry
@@ -159,7 +158,7 @@ class Transfer:
         return pause
 
     def _receive(self, lane: _Lane, index: int, wanted: Span) -> None:
-        lane.flow = Flow(self._limits.stall_rate, self._limits.stall_seconds)
+        flow = lane.flow = Flow(self._limits.stall_rate, self._limits.stall_seconds)
         try:
             response = lane.session.get(self._conditions(wanted), (200, 206, 412, 416))
             self._agree(response, wanted)
@@ -179,10 +178,11 @@ class Transfer:
                 if response.read(1):
                     raise Refused(f"{self._shown}: more comes than the server said")
         except Broken as broken:
-            if not lane.stalled:
+            if not flow.stood_still:
                 raise
-            least, seconds = self._limits.stall_rate, self._limits.stall_seconds
-            raise Broken(f"fewer than {least} bytes a second came in {seconds:g} s") from broken
+            raise Broken(str(flow)) from broken
+        finally:
+            lane.flow = None
 
     def _conditions(self, wanted: Span) -> dict[str, str]:
         """Return the headers that bind an answer to the version of the object that was looked at."""

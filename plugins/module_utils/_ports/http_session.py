@@ -161,7 +161,7 @@ class Session:
     def get(
         self, headers: Mapping[str, str], expected: Collection[int]
     ) -> http.client.HTTPResponse:
-        """Ask, and return an answer with one of the expected codes. The body is to be read whole, or the session closed.
+        """Ask, and return an answer with one of the expected codes. Its body must be read whole, or the session closed.
 
         :raises Broken: where another attempt may go better; the session is closed.
         :raises Refused: where it will not.
@@ -187,7 +187,7 @@ class Session:
     def _follow(
         self, place: str, headers: Mapping[str, str], expected: Collection[int]
     ) -> http.client.HTTPResponse:
-        for dummy in range(REDIRECTS + 1):
+        for _hop in range(REDIRECTS + 1):
             with reaching(place):
                 response = self._ask(place, headers)
                 if response.status in expected:
@@ -242,10 +242,9 @@ class Session:
 
 def _redirected(place: str, location: str) -> str:
     further = addresses.redirected(place, location)
-    old, new = addresses.split(place), addresses.split(further)
     if addresses.fault(further):
         raise Refused(f"{addresses.shown(place)} redirects to what is no address of the web")
-    if old.scheme == "https" and new.scheme != "https":
+    if place.startswith("https:") and not further.startswith("https:"):
         raise Refused(
             f"{addresses.shown(place)} redirects from https to a place that anybody can forge"
         )

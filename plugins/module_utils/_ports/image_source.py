@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images from the web and from S3-compatible storage. Presigned addresses are for GET, so nothing else is ever asked."""
+"""Images from the web and from S3-compatible storage. Presigned addresses are for GET, so only that is asked."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _SPELLINGS = {"sha1": "SHA-1", "sha224": "SHA-224", "sha256": WANTED, "sha384": 
 _GIVEN = re.compile(r"(?:(?P<algorithm>[A-Za-z][A-Za-z0-9/-]*):)?(?P<digits>[0-9A-Fa-f]+)")
 _GNU = re.compile(r"(?P<escaped>\\?)(?P<digits>[0-9A-Fa-f]{16,})[ \t]+\*?(?P<name>.+)")
 _BSD = re.compile(
-    r"(?P<algorithm>[A-Za-z][A-Za-z0-9/-]*) ?\((?P<name>.+)\) ?= ?(?P<digits>[0-9A-Fa-f]+)"
+    r"(?P<escaped>\\?)(?P<algorithm>[A-Za-z][A-Za-z0-9/-]*) ?\((?P<name>.+)\) ?= ?(?P<digits>[0-9A-Fa-f]+)"
 )
 _NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _STDIN = "-"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -90,6 +90,15 @@ class Jobs:
             self._files.write(job.job_id, job.written())
             self._files.forget_cancel(job.job_id)
             self._count(job)
+
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """Remove records, but for those of jobs that began anew meanwhile. One that died is counted first."""
+        with self._files.exclusive():
+            for job_id in job_ids:
+                self._settled(job_id)
+                recorded = self._recorded(job_id)
+                if recorded is not None and recorded.ended:
+                    self._files.remove(job_id)
 
     def _settled(self, job_id: str) -> Job | None:
         """Settle one job that died; None where there is nothing to settle. The caller has the lock."""

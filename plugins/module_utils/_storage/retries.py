@@ -72,20 +72,21 @@ class Limits:
 
 
 class Flow:
-    """Whether bytes still come at the rate that is the least to be expected."""
+    """Whether bytes come at the rate that is the least to be expected."""
 
     def __init__(self, rate: int, seconds: float) -> None:
-        self._least = rate * seconds
+        self._rate = rate
         self._seconds = seconds
         self._since: float | None = None
         self._had = 0
+        self.stood_still = False
 
-    def rest(self) -> None:
-        """Nothing is expected now."""
-        self._since = None
+    def __str__(self) -> str:
+        return f"fewer than {self._rate} bytes a second came in {self._seconds:g} s"
 
     def stalled(self, now: float, received: int) -> bool:
         """Take note of the bytes so far, and say whether too few came in the last stretch of time."""
-        if self._since is None or received - self._had >= self._least:
+        if self._since is None or received - self._had >= self._rate * self._seconds:
             self._since, self._had = now, received
-        return now - self._since >= self._seconds
+        self.stood_still = now - self._since >= self._seconds
+        return self.stood_still

@@ -74,7 +74,7 @@ def decide(seen: Seen, request: Request) -> Plan:
         _check_target(seen, seen.volume, request)
     if is_right(seen, request):
         told = _told(seen.volume, seen.digest)
-        return Plan(before=told, after=told, facts=_facts(seen))
+        return Plan(before=told, after=told, facts={**_facts(seen), "cache_hit": True})
     if seen.volume is not None:
         _check_overwriting(seen, seen.volume, request)
     _check_room(seen, request)
