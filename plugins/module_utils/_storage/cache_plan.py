@@ -277,8 +277,10 @@ _USELESS = {
 
 
 def _verified(seen: Seen, wanted: Wanted) -> Plan:
-    bad = [each for each in seen.hashed if not each.good]
-    doubtful = [each for each in seen.hashed if each.good and not each.entry.verified]
+    """Prove and put away. A file without a record that is not what it is called is somebody else's."""
+    hashed = [each for each in seen.hashed if each.good or each.entry.record is not None]
+    bad = [each for each in hashed if not each.good]
+    doubtful = [each for each in hashed if each.good and not each.entry.verified]
     proofs = [
         Action("prove", each.entry.name, "it was in doubt, and is good", payload=each)
         for each in doubtful
@@ -287,8 +289,8 @@ def _verified(seen: Seen, wanted: Wanted) -> Plan:
         Action("quarantine", each.entry.name, f"its SHA-256 is {each.digest}", payload=each)
         for each in bad
     ]
-    before = [shown(each.entry) for each in seen.hashed]
-    after = [{**shown(each.entry), "verified": True} for each in seen.hashed if each.good]
+    before = [shown(each.entry) for each in hashed]
+    after = [{**shown(each.entry), "verified": True} for each in hashed if each.good]
     return _planned(
         seen,
         [*proofs, *removals],
@@ -296,7 +298,7 @@ def _verified(seen: Seen, wanted: Wanted) -> Plan:
         {"images": after},
         tuple(f"The image {each.entry.name} is damaged" for each in bad),
         facts={
-            "verified": sorted(each.entry.name for each in seen.hashed if each.good),
+            "verified": sorted(each.entry.name for each in hashed if each.good),
             "damaged": sorted(each.entry.name for each in bad),
         },
     )

@@ -31,6 +31,8 @@ class LibvirtError(Exception):
 
 
 class Domain:
+    disks = ""
+
     def __init__(self, name: str, state: int, autostart: int = 0, persistent: int = 1) -> None:
         self._name, self._state, self._autostart, self._persistent = (
             name,
@@ -39,10 +41,6 @@ class Domain:
             persistent,
         )
         self.done: list[object] = []
-        self.disks = ""
-
-    def XMLDesc(self) -> str:
-        return f"<domain><devices>{self.disks}</devices></domain>"
 
     def UUIDString(self) -> str:
         return f"uuid-{self._name}"
@@ -60,6 +58,9 @@ class Domain:
         if not self._persistent:
             raise LibvirtError("cannot set autostart for transient domain")
         return self._autostart
+
+    def XMLDesc(self) -> str:
+        return f"<domain><devices>{self.disks}</devices></domain>"
 
     def setAutostart(self, value: int) -> None:
         self.done.append(value)
@@ -134,6 +135,30 @@ def test_guests_are_told_with_what_matters(library: Any) -> None:
         ("d6", "shut off", False),
         ("d7", "paused", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("rbd:volumes/web", ("d1", "d3")),
+        ("rbd:volumes/web:id=volumes", ("d1", "d3")),
+        ("rbd:volumes/web2", ()),
+        ("/dev/null", ("d2",)),
+        ("/proc/self/../../dev/null", ("d2",)),
+        ("/dev/zero", ()),
+    ],
+)
+def test_guests_that_run_are_known_by_their_disks(
+    library: Any, path: str, names: tuple[str, ...]
+) -> None:
+    image = "<disk><source protocol='rbd' name='volumes/web'/></disk>"
+    domains = {each.name(): each for each in library.connection.domains}
+    domains["d1"].disks = domains["d5"].disks = image
+    domains["d2"].disks = "<disk><source dev='/dev/null'/></disk>"
+    domains[
+        "d3"
+    ].disks = f"<disk><source file='/gone'/><backingStore>{image[6:-7]}</backingStore></disk>"
+    assert LibvirtHost().running_with_disk(path) == names
 
 
 def test_a_change_is_made_or_the_refusal_is_told(library: Any) -> None:
@@ -243,17 +268,6 @@ def test_a_guest_that_runs_with_a_disk_is_found_by_what_the_disk_is(
         domain.disks = disks.format(path=path, link=link)
     assert LibvirtHost().running_with_disk(str(path)) == ("d1", "d3")
     assert LibvirtHost().running_with_disk(str(tmp_path / "other.raw")) == ()
-
-
-def test_an_image_of_ceph_is_known_by_its_name(library: Any) -> None:
-    library.connection.domains[
-        0
-    ].disks = "<disk type='network'><source protocol='rbd' name='vms/web'><host name='mon'/></source></disk>"
-    host = LibvirtHost()
-    assert host.running_with_disk("rbd:vms/web") == ("d1",)
-    assert host.running_with_disk("rbd:vms/web:id=debvisor:conf=/etc/ceph/ceph.conf") == ("d1",)
-    assert host.running_with_disk("rbd:vms/web2") == ()
-    assert host.running_with_disk("vms/web") == ()
 
 
 def test_a_device_that_is_gone_is_known_by_its_name(library: Any) -> None:
