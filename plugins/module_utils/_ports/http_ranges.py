@@ -100,6 +100,7 @@ class Transfer:
 
         :raises Changed: :raises RangesRefused: :raises Broken: the last of them only where nothing can be resumed.
         """
+        work.progress(self._arrivals.received)  # what an earlier attempt had left
         self._crew.run(functools.partial(self._tick, work))
         work.progress(self._arrivals.received)
         return self._hash.hexdigest()
