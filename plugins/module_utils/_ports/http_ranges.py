@@ -21,7 +21,7 @@ from typing import Protocol
 from .._core.errors import Refused, Unreachable
 from .._storage import addresses
 from .._storage.ranges import Arrivals, Delivered, Parts, Span
-from .._storage.retries import Flow
+from .._storage.retries import Flow, Portion
 from .._storage.work import RemoteImage
 from .connections import Sockets
 from .crew import Crew
@@ -29,7 +29,7 @@ from .http_session import Broken, Session, Way, reaching
 from .part_file import PartFile
 
 BLOCK = 1 << 18
-"""Bytes that one connection takes at once."""
+"""Bytes that one connection takes at once, at most."""
 HASH_BLOCK = 1 << 20
 AHEAD = 256 << 20
 """Bytes that may come before they are hashed. Where the network is faster than the hash, more would be written out of
@@ -60,6 +60,8 @@ class _Lane:
     def __init__(self, way: Way, url: str) -> None:
         self.sockets = Sockets()
         self.session = Session(way, url, self.sockets)
+        self.buffer = memoryview(bytearray(BLOCK))
+        self.portion = Portion(BLOCK)
         self.received = 0
         self.flow: Flow | None = None
         """Of the request at hand."""
@@ -164,16 +166,19 @@ class Transfer:
             self._agree(response, wanted)
             offset = wanted.start
             while offset < wanted.end:
+                began = time.monotonic()
                 with reaching(self._shown):
-                    block = response.read1(min(BLOCK, wanted.end - offset))
-                if not block:
+                    room = lane.buffer[: min(lane.portion.size, wanted.end - offset)]
+                    count = response.readinto(room)
+                lane.portion.took(time.monotonic() - began)
+                if not count:
                     came = offset - wanted.start
                     raise Broken(f"the connection ended after {came} of {wanted.length} bytes")
                 self._crew.check()
-                self._file.write(block, offset)
-                offset += len(block)
-                lane.received += len(block)
-                self._arrived(index, len(block))
+                self._file.write(room[:count], offset)
+                offset += count
+                lane.received += count
+                self._arrived(index, count)
             with reaching(self._shown):
                 if response.read(1):
                     raise Refused(f"{self._shown}: more comes than the server said")
