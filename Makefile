@@ -16,10 +16,12 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # What the lab and the tests need on this machine, as Debian packages.
 PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap openssh-client python3-venv rsync git \
-  bind9-dnsutils bind9-utils sqv gnupg openssl
+  bind9-dnsutils bind9-utils sqv gnupg openssl qemu-system-x86 qemu-utils e2fsprogs oathtool
 
 # Programs of the virtual environment, and its collections, for everything that is run from here.
-export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin
+export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin:$(CURDIR)/build/prometheus/usr/bin
+# Ansible starts a Python process for each task and host. Without its bytecode each compiles what it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## show this list
@@ -48,6 +50,17 @@ $(NAMED):
 	@chmod 0777 build/bind/download
 	@cd build/bind/download && rm -f *.deb && apt-get download -qq bind9
 	@dpkg-deb --extract build/bind/download/bind9_*.deb build/bind
+	@touch $@
+
+# So with the program that tests Prometheus' alert rules; the rest of its package stays packed.
+PROMTOOL := build/prometheus/usr/bin/promtool
+$(PROMTOOL):
+	@echo "promtool unpacking it from Debian's prometheus to build/prometheus; that is not installed"
+	@mkdir -p build/prometheus/download
+	@chmod 0777 build/prometheus/download
+	@cd build/prometheus/download && rm -f *.deb && apt-get download -qq prometheus
+	@dpkg-deb --fsys-tarfile build/prometheus/download/prometheus_*.deb | tar -x -C build/prometheus ./usr/bin/promtool
+	@rm -r build/prometheus/download
 	@touch $@
 
 .PHONY: venv
@@ -91,10 +104,24 @@ lab-shell: ## open a root shell: make lab-shell NODE=node1
 lab-down: ## remove the lab
 	@$(LAB) down
 
+##- The virtual machine
+
+.PHONY: vm
+vm: deps venv collection ## start a virtual machine with LVM and ZFS, for what a container cannot show
+	@$(BIN)/python -m tests.vm up
+
+.PHONY: vm-shell
+vm-shell: ## open a root shell in it
+	@$(BIN)/python -m tests.vm shell
+
+.PHONY: vm-down
+vm-down: ## end it; its image stays
+	@$(BIN)/python -m tests.vm down
+
 ##- Tests
 
 .PHONY: test
-test: deps venv collection $(NAMED) ## run every test that CI runs; the nodes mostly wait, so the others run beside them
+test: deps venv collection $(NAMED) $(PROMTOOL) ## run every test that CI runs; the nodes mostly wait, so the others run beside them
 	@$(MAKE) -j 3 test-unit test-static test-node
 
 .PHONY: test-unit
@@ -102,12 +129,16 @@ test-unit: deps venv collection $(NAMED) ## pure logic and architecture; DNS cli
 	@$(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/architecture tests/bind
 
 .PHONY: test-static
-test-static: venv collection ## linters, sanity tests, documentation, rendered files
+test-static: venv collection $(PROMTOOL) ## linters, sanity tests, documentation, rendered files
 	@$(BIN)/python -m tests.static
 
 .PHONY: test-node
 test-node: deps venv collection ## Molecule scenarios on three nodes of their own
 	@$(BIN)/molecule test --all
+
+.PHONY: test-vm
+test-vm: vm ## volumes on LVM and ZFS, in the virtual machine; not part of `make test`
+	@$(BIN)/python -m pytest -p no:cacheprovider tests/vm
 
 .PHONY: bench
 bench: lab ## measure us and our peers in turn, on the lab; results in build/bench

@@ -72,25 +72,14 @@ RULES: Mapping[str, Rule] = {
     "action": Rule(
         frozenset({"_core", "_ports"}), one_domain=True, ansible=True, plugin_utils=True
     ),
-    "plugin_utils": Rule(frozenset({"_core"}), ansible=True),
+    "plugin_utils": Rule(frozenset({"_core"}), one_domain=True, ansible=True),
     "callback": Rule(frozenset({"_core"}), ansible=True),
     "filter": Rule(frozenset({"_core.errors"}), one_domain=True, ansible=True),
     "doc_fragments": Rule(),
     "_core": Rule(frozenset({"_core"})),
     "_ports": Rule(
-        frozenset(
-            {
-                "_core.errors",
-                "_core.secret",
-                "_core.durable",
-                "_ports",
-                "_storage.addresses",
-                "_storage.ranges",
-                "_storage.retries",
-                "_storage.volumes",
-                "_storage.work",
-            }
-        ),
+        frozenset({"_core.errors", "_core.secret", "_core.durable", "_core.waiting", "_ports"}),
+        one_domain=True,
         third_party=True,
     ),
     "_entry": Rule(frozenset({"_core", "_ports", "_entry"}), one_domain=True),

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.checkout import ROOT, import_root
-from tests.static import dependencies, docs, role_readme, words
+from tests.static import alerts, dependencies, docs, role_readme, words
 from tests.static.__main__ import main
 from tests.static.checks import CHECKS
 from tests.static.project import CannotCheck, Finding, Project
@@ -306,3 +306,24 @@ def test_ours_is_the_checkout_that_is_imported() -> None:
     from ansible_collections.debvisor.hci.plugins.module_utils._core import errors
 
     assert Path(errors.__file__).resolve().is_relative_to(ROOT)
+
+
+RULES = """
+groups:
+  - name: g
+    rules:
+      - {record: r, expr: up}
+      - {alert: Seen, expr: up == 0}
+      - {alert: Unseen, expr: up == 0}
+"""
+FIRES = """
+tests:
+  - alert_rule_test:
+      - {alertname: Seen, eval_time: 1m, exp_alerts: []}
+      - {alertname: Seen, eval_time: 2m, exp_alerts: [{exp_labels: {}}]}
+      - {alertname: Unseen, eval_time: 2m, exp_alerts: []}
+"""
+
+
+def test_an_alert_that_no_test_sees_fire_is_found() -> None:
+    assert alerts.unseen("r.yml", RULES, alerts.fired(FIRES)) == ["r.yml: no test sees Unseen fire"]

@@ -111,7 +111,7 @@ def one_effective(block: str, allow: str) -> None:
     allowed = lists.read(Files().blocks(allow)).columns[V4].keys
     blocked = lists.read(Files().blocks(block)).columns[V4]
     holes = networks.ungroup(networks.aggregate(V4, allowed))
-    found = networks.effective(V4, blocked.hosts, blocked.sections, holes)
+    found = networks.effective(V4, blocked.keys, holes)
     sys.stdout.buffer.write(b"".join(bytes(pack(V4, each).data) for each in found.values()))
 
 

@@ -41,12 +41,31 @@ def prepare(lab: Lab) -> None:
     """Make the keys that are missing, and write what ssh and Ansible need to reach the nodes."""
     lab.state.mkdir(parents=True, exist_ok=True)
     (lab.state / "host_keys").mkdir(mode=0o700, exist_ok=True)
-    _ensure_key(client_key(lab), f"{lab.name} client")
+    ensure_key(client_key(lab), f"{lab.name} client")
     for node in lab.nodes:
-        _ensure_key(host_key(lab, node), node.fqdn)
+        ensure_key(host_key(lab, node), node.fqdn)
     known_hosts(lab).write_text(_known_hosts_text(lab), encoding="utf-8")
     ssh_config(lab).write_text(_ssh_config_text(lab), encoding="utf-8")
     overlay_inventory(lab).write_text(_overlay_text(lab), encoding="utf-8")
+
+
+def ensure_key(path: Path, comment: str) -> None:
+    """Make a key pair without a passphrase, if it is not there."""
+    if path.exists() and path.with_name(path.name + ".pub").exists():
+        path.chmod(0o600)
+        return
+    path.unlink(missing_ok=True)
+    made = subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        raise LabError(
+            "cannot make an ssh key", made.stderr, f"check that {path.parent} can be written"
+        )
 
 
 def public_key(private: Path) -> str:
@@ -74,24 +93,6 @@ def run(
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(argv, 255, "", f"no end after {timeout:.0f} s")
-
-
-def _ensure_key(path: Path, comment: str) -> None:
-    if path.exists() and path.with_name(path.name + ".pub").exists():
-        path.chmod(0o600)
-        return
-    path.unlink(missing_ok=True)
-    made = subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode != 0:
-        raise LabError(
-            "cannot make an ssh key", made.stderr, f"check that {path.parent} can be written"
-        )
 
 
 def _known_hosts_text(lab: Lab) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,12 +90,27 @@ RECIPE = Recipe(
         "python3-netaddr",
         "rsync",
     ),
-    # The least that runs a guest.
+    # The least that runs a guest, that is a Ceph cluster with an object gateway, and that asks for a second factor.
     downloaded_bare=(
+        "ceph-common",
+        "ceph-mgr",
+        "ceph-mon",
+        "ceph-osd",
+        "curl",
+        "gpg",
+        "libpam-google-authenticator",
         "libvirt-daemon",
         "libvirt-daemon-driver-qemu",
+        "pamtester",
         "python3-libvirt",
+        "python3-pyotp",
+        "python3-qrcode",
+        "python3-rados",
+        "python3-rbd",
+        "qemu-block-extra",
         "qemu-system-x86",
+        "qemu-utils",
+        "radosgw",
     ),
 )
 
@@ -113,7 +129,7 @@ def ensure(host: Host, recipe: Recipe = RECIPE) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     root = folder / f"{recipe.tag.rpartition(':')[2]}.tar"
     try:
-        _bootstrap(host, recipe, root, folder / "build.log", watch)
+        bootstrap(recipe.suite, root, recipe.arguments, folder / "build.log", watch)
         say("image", f"[{watch}] giving the root to podman")
         host.podman("import", "--change=CMD=/sbin/init", str(root), recipe.tag, timeout=300)
     finally:
@@ -123,17 +139,13 @@ def ensure(host: Host, recipe: Recipe = RECIPE) -> str:
     return recipe.tag
 
 
-def remove_all(host: Host) -> int:
-    tags = _tags(host)
-    for tag in tags:
-        host.podman("rmi", "--force", tag, check=False)
-    return len(tags)
-
-
-def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwatch) -> None:
+def bootstrap(
+    suite: str, target: Path, arguments: Sequence[str], log: Path, watch: Stopwatch
+) -> None:
+    """Make a Debian root with mmdebstrap; the target's name says in which form."""
     say(
         "image",
-        f"[{watch}] making a Debian {recipe.suite} root with mmdebstrap (needs the network, about a minute)",
+        f"[{watch}] making a Debian {suite} root with mmdebstrap (needs the network, about a minute)",
     )
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     # TMPDIR: the root does not fit a /tmp in memory, nor may it be mounted nodev.
@@ -142,9 +154,9 @@ def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwat
         "env",
         "TMPDIR=/var/tmp",
         "mmdebstrap",
-        *recipe.arguments,
-        recipe.suite,
-        str(root),
+        *arguments,
+        suite,
+        str(target),
     ]
     with log.open("w", encoding="utf-8") as record:
         process = subprocess.Popen(
@@ -157,7 +169,7 @@ def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwat
         assert process.stdout is not None
         for line in process.stdout:
             record.write(line)
-            if line.startswith("I: ") and not line.startswith("I: running --customize-hook"):
+            if line.startswith("I: ") and not line.startswith("I: running --"):
                 say("image", f"[{watch}] {line[3:].strip().rstrip('.')}")
         code = process.wait(timeout=BUILD_TIMEOUT)
     if code != 0:
@@ -167,6 +179,13 @@ def _bootstrap(host: Host, recipe: Recipe, root: Path, log: Path, watch: Stopwat
             tail,
             f"the whole log is {log}; if it could not download, check that this host reaches a Debian mirror",
         )
+
+
+def remove_all(host: Host) -> int:
+    tags = _tags(host)
+    for tag in tags:
+        host.podman("rmi", "--force", tag, check=False)
+    return len(tags)
 
 
 def _tags(host: Host) -> list[str]:

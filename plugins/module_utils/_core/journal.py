@@ -177,8 +177,10 @@ class Journal:
         except FileNotFoundError:
             return None
 
-    def unfinished(self, operation: str, scope: str) -> Iterator[Transaction]:
+    def unfinished(self, operation: str, scope: str | None = None) -> Iterator[Transaction]:
         """Yield what killed runs of this operation on this scope left, youngest first: the order of unwinding.
+
+        Without a scope it yields those of every scope, running ones too: only the scope's lock tells them apart.
 
         :raises JournalUnreadable: for a file whose content is not a journal's.
         """
@@ -193,7 +195,7 @@ class Journal:
             except OSError as cause:
                 with recording("journal", path, f"{NOTHING_CHANGED}. {MEND}"):
                     raise cause
-            if (transaction.operation, transaction.scope) == (operation, scope):
+            if transaction.operation == operation and scope in (None, transaction.scope):
                 yield transaction
 
 

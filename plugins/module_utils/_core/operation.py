@@ -60,7 +60,13 @@ class Outcome:
         """True where the world differs from before: the plan ran, or it failed and could not be taken back."""
         if self.failure is None:
             return bool(self.plan.actions) or self.confirmed
-        return self.committed or (bool(self.done) and not self.rolled_back)
+        left = bool(self.done) and not self.rolled_back
+        return self.committed or left or bool(self.rollback_errors)
+
+    @property
+    def taken_back(self) -> bool:
+        """True where nothing is left of a run that failed: all was undone, or nothing had begun."""
+        return not self.rollback_errors and (self.rolled_back or not self.done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ def execute(
     KeyboardInterrupt and its like take the changes back and then go on their way.
     """
     outcome = Outcome(transaction=_identity())
+    failed: BaseException | None = None
     try:
         wanted = operation.parse(params)
         scope = operation.scope(wanted)
@@ -103,8 +110,11 @@ def execute(
         def undecided() -> str:
             return _undecided(operation, scope, records, dead_man)
 
-        with locked(records.locks, scope, lock_timeout, undecided):
+        operation.begun(wanted)
+        with locked(records.locks, scope, lock_timeout, undecided, operation.waits):
             _unwind_leftovers(operation, scope, records, dead_man, outcome)
+            if operation.sweeps:
+                sweep(operation, records, outcome)
             outcome.plan = operation.plan(operation.observe(wanted), wanted)
             outcome.warnings.extend(outcome.plan.warnings)
             if outcome.plan.actions:
@@ -112,10 +122,56 @@ def execute(
             else:
                 outcome.facts.update(operation.verify(outcome.plan, wanted))
     except Exception as failure:  # the executor is where every failure becomes a result
-        outcome.failure = failure
+        outcome.failure = failed = failure
+    except BaseException as interrupt:
+        failed = interrupt
+        raise
     finally:
+        if not check:
+            _tell_end(operation, failed, outcome)
         operation.close()
     return outcome
+
+
+def _tell_end(
+    operation: Operation[Any, Any], failed: BaseException | None, outcome: Outcome
+) -> None:
+    """Tell the operation. All is decided by now, so what goes wrong in that is a warning."""
+    try:
+        operation.ended(failed, failed is not None and outcome.taken_back)
+    except Exception as cause:
+        outcome.warnings.append(f"The end of the run could not be recorded: {_sentence(cause)}")
+
+
+def sweep(operation: Operation[Any, Any], records: Records, outcome: Outcome) -> None:
+    """Take back what dead runs of this operation left, on every scope that nobody works on now.
+
+    A scope's lock dies with its holder, so one that is free belongs to a run that is dead. What awaits its confirmation
+    is left alone: somebody decides about it. What resists is a warning: it is not this run's business, and the journal
+    keeps it for the next one.
+    """
+    scopes = {each.scope for each in records.journal.unfinished(operation.name)}
+    for scope in sorted(scopes):
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(records.locks, scope, timeout=0))
+            except TimedOut:  # a run that lives, or our own
+                continue
+            for transaction in list(records.journal.unfinished(operation.name, scope)):
+                _settle(operation, transaction, records, outcome)
+
+
+def _settle(
+    operation: Operation[Any, Any], transaction: Transaction, records: Records, outcome: Outcome
+) -> None:
+    """Close or take back what a dead run left on a scope that is not ours."""
+    try:
+        if transaction.committed:
+            _close(operation, transaction)
+        elif transaction.awaiting_until is None:
+            _unwind(operation, transaction, records, outcome)
+    except Exception as cause:
+        outcome.warnings.append(_sentence(cause))
 
 
 def confirm(
@@ -449,7 +505,11 @@ def _record(
 
 @contextlib.contextmanager
 def locked(
-    folder: Path, scope: str, timeout: float, undecided: Callable[[], str] = str
+    folder: Path,
+    scope: str,
+    timeout: float,
+    undecided: Callable[[], str] = str,
+    meanwhile: Callable[[], object] = str,
 ) -> Iterator[None]:
     """Hold the scope's lock, once nothing is ``undecided``.
 
@@ -465,6 +525,7 @@ def locked(
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                meanwhile()
                 return False, "held by another run"
             if reason := undecided():
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -490,6 +551,8 @@ def run(
     module: AnsibleModule,
     records: Records | None = None,
     dead_man: DeadMan | None = None,
+    *,
+    lock_timeout: float = LOCK_TIMEOUT,
 ) -> NoReturn:
     """Run ``operation`` with the module's options, or confirm it, and end the module with the result."""
     started = time.monotonic()
@@ -498,9 +561,18 @@ def run(
     gc.disable()  # the process ends with the module, and looking through 10,000 records for cycles costs a third of it
     identity = module.params.get("confirm")
     if identity and dead_man is not None:
-        outcome = confirm(operation, identity, records, dead_man, check=check)
+        outcome = confirm(
+            operation, identity, records, dead_man, check=check, lock_timeout=lock_timeout
+        )
     else:
-        outcome = execute(operation, module.params, records, dead_man=dead_man, check=check)
+        outcome = execute(
+            operation,
+            module.params,
+            records,
+            dead_man=dead_man,
+            check=check,
+            lock_timeout=lock_timeout,
+        )
     result = _result(outcome, with_diff=module._diff)
     result["duration"] = round(time.monotonic() - started, 3)
     for warning in outcome.warnings:

@@ -120,6 +120,9 @@ class Operation(ABC, Generic[Wanted, Observed]):
     """A kind of change. Ports come in by the constructor; only prepare's caller decides whether apply ever runs."""
 
     name: str
+    sweeps: bool = False
+    """True where a run also takes back what dead runs on other scopes left. For operations whose leftovers cost much (a
+    volume that nobody uses), and whose receipts tell all that undo needs."""
 
     @abstractmethod
     def parse(self, params: Mapping[str, Any]) -> Wanted:
@@ -131,6 +134,15 @@ class Operation(ABC, Generic[Wanted, Observed]):
     @abstractmethod
     def scope(self, wanted: Wanted) -> str:
         """Name what a second run must not change meanwhile, such as a file's path or a zone."""
+
+    def begun(self, wanted: Wanted) -> None:
+        """Hear that a run begins, before it waits for its lock; for those who follow it from outside.
+
+        Never called in check mode. What it raises ends the run.
+        """
+
+    def waits(self) -> None:
+        """Hear, several times a second, that the run waits for its lock. What it raises ends the run."""
 
     @abstractmethod
     def observe(self, wanted: Wanted) -> Observed:
@@ -172,6 +184,13 @@ class Operation(ABC, Generic[Wanted, Observed]):
 
         Forget what only undo needed, such as a copy kept aside; put in place what must not outlive a reboot before.
         Idempotent: a process that is killed leaves it to the next one.
+        """
+
+    def ended(self, failure: BaseException | None, taken_back: bool) -> None:
+        """Hear how the run ended, after all else; for those who follow it from outside. Never called in check mode.
+
+        :param failure: why it failed; None after a success.
+        :param taken_back: after a failure, True where nothing of the run is left, be it that nothing had begun.
         """
 
     def close(self) -> None:

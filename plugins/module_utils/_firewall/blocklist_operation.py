@@ -528,8 +528,7 @@ def _list(
         columns = [reading.columns[family] for reading in readings]
         found = networks.effective(
             family,
-            chain.from_iterable(column.hosts for column in columns),
-            chain.from_iterable(column.sections for column in columns),
+            chain.from_iterable(column.keys for column in columns),
             holes[family] if each.action == BLOCK else (),
         )
         made.sets[family] = _sets(family, found, kept, now)

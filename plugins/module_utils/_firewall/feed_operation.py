@@ -494,7 +494,7 @@ def _check_fit(wanted: Wanted, held: Record | None, reading: lists.Reading) -> N
             hint="Where that is right, run once with a lower min_share",
         )
     for family, column in reading.columns.items():
-        found = networks.effective(family, column.hosts, column.sections, ())
+        found = networks.aggregate(family, column.keys)
         share = blocklist.share(family, networks.size(found, family))
         if share > wanted.max_share:
             raise BadFeed(

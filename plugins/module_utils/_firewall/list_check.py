@@ -76,15 +76,11 @@ class _Merged:
         self._lines = array("I")
         self._names = [source.name for source in sources]
         self._starts: list[int] = []
-        self.hosts: list[int] = []
-        self.sections: list[int] = []
         for source in sources:
             column = source.reading.columns[family]
             self._starts.append(len(written))
             written += column.keys
             self._lines.extend(column.lines)
-            self.hosts += column.hosts
-            self.sections += column.sections
         self._order = networks.places_in_order(family, written)
         self.keys = [written[place] for place in self._order]
 
@@ -152,7 +148,7 @@ def _overlaps(family: Family, blocked: _Merged, allowed: _Merged) -> Iterator[Fi
 def _total(family: Family, blocked: _Merged, allowed: _Merged) -> Total:
     """Reckon as nft_blocklist does for one list of all that is blocked."""
     holes = networks.ungroup(networks.aggregate(family, allowed.keys))
-    by_length = networks.effective(family, blocked.hosts, blocked.sections, holes)
+    by_length = networks.effective(family, blocked.keys, holes)
     lengths = {length: len(found) for length, found in by_length.items()}
     addresses = networks.size(by_length, family)
     return Total(sum(lengths.values()), addresses, addresses / 2**family.bits, lengths)

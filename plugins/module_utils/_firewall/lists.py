@@ -12,12 +12,14 @@ block at a time with C functions; only a block in which something is wrong or un
 from __future__ import annotations
 
 import struct
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import compress, repeat
-from operator import and_, not_
+from itertools import chain, compress, repeat, starmap
+from operator import and_
 from socket import inet_pton
+from typing import TypeAlias
 
 from . import networks
 from .networks import FAMILIES, V4, V6, Family
@@ -33,6 +35,11 @@ _BOM = "\xef\xbb\xbf"  # UTF-8's, read byte by byte
 _LENGTHS = {
     family: {str(length): length for length in range(family.bits + 1)} for family in FAMILIES
 }
+_NOT = b"\1" + bytes(255)
+"""By which translate() turns a mask around: one byte, 0 or 1, for each line."""
+Keys: TypeAlias = "array[int] | list[int]"
+Lined = tuple[Sequence[int], bytes]
+"""Line numbers, and a mask of those that are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,44 +52,30 @@ class Fault:
 
 @dataclass(slots=True)
 class Column:
-    """What a source lists of one family: hosts as addresses, sections as keys (:mod:`networks`), and their lines."""
+    """What a source lists of one family, as keys (:mod:`networks`), and their lines.
+
+    Keys of IPv4 fit the machine's words and are kept so; lines are only reckoned where somebody asks for them.
+    """
 
     family: Family
-    hosts: list[int] = field(default_factory=list)
-    host_lines: array[int] = field(default_factory=lambda: array("I"))
-    sections: list[int] = field(default_factory=list)
-    section_lines: array[int] = field(default_factory=lambda: array("I"))
+    keys: Keys = field(init=False)
+    _lines: list[Lined] = field(default_factory=list)
 
-    def add_hosts(self, addresses: Iterable[int], lines: Iterable[int]) -> None:
-        """Add single addresses."""
-        self.hosts += addresses
-        self.host_lines.extend(lines)
+    def __post_init__(self) -> None:
+        self.keys = array("Q") if self.family is V4 else []
 
-    def add_sections(self, keys: Iterable[int], lines: Iterable[int]) -> None:
-        """Add networks of more than one address."""
-        self.sections += keys
-        self.section_lines.extend(lines)
-
-    def add(self, key: int, line: int) -> None:
-        """Add one network of either kind."""
-        address, length = networks.split_key(key)
-        if length == self.family.bits:
-            self.add_hosts((address,), (line,))
-        else:
-            self.add_sections((key,), (line,))
-
-    @property
-    def keys(self) -> list[int]:
-        """Everything as keys: hosts, then sections."""
-        return [networks.key(each, self.family.bits) for each in self.hosts] + self.sections
+    def add(self, keys: Keys, lines: Lined) -> None:
+        """Add networks, and where they are written, in the same order."""
+        self.keys.extend(keys)
+        self._lines.append(lines)
 
     @property
     def lines(self) -> array[int]:
         """The lines of ``keys``."""
-        return self.host_lines + self.section_lines
+        return array("I", chain.from_iterable(starmap(compress, self._lines)))
 
     def __len__(self) -> int:
-        return len(self.hosts) + len(self.sections)
+        return len(self.keys)
 
 
 @dataclass(slots=True)
@@ -150,30 +143,35 @@ def _take(reading: Reading, text: str) -> None:
         if ":" not in text:
             taken = [(V4, _bulk(V4, lines, numbers))]
         else:
-            later = [":" in line for line in lines]
-            former = list(map(not_, later))
+            later = bytes([":" in line for line in lines])
+            former = later.translate(_NOT)
             taken = [
-                (V4, _bulk(V4, list(compress(lines, former)), list(compress(numbers, former)))),
-                (V6, _bulk(V6, list(compress(lines, later)), list(compress(numbers, later)))),
+                (V4, _bulk(V4, *_masked(lines, numbers, former))),
+                (V6, _bulk(V6, *_masked(lines, numbers, later))),
             ]
     except (_Unusual, OSError, ValueError, KeyError):
         _one_by_one(reading, lines, numbers)
     else:
-        for family, (hosts, sections) in taken:
-            reading.columns[family].add_hosts(*hosts)
-            reading.columns[family].add_sections(*sections)
+        for family, kinds in taken:
+            for keys, where in kinds:
+                reading.columns[family].add(keys, where)
 
 
 def _without_ranges(
     reading: Reading, lines: list[str], numbers: Sequence[int]
 ) -> tuple[list[str], Sequence[int]]:
     """Take the lines with a dash by themselves, and return the others. Dashes are mostly in comments."""
-    dashed = ["-" in line for line in lines]
-    if not any(dashed):
+    dashed = bytes(["-" in line for line in lines])
+    if 1 not in dashed:
         return lines, numbers
-    _one_by_one(reading, list(compress(lines, dashed)), list(compress(numbers, dashed)))
-    others = list(map(not_, dashed))
-    return list(compress(lines, others)), list(compress(numbers, others))
+    _one_by_one(reading, *_masked(lines, numbers, dashed))
+    return _masked(lines, numbers, dashed.translate(_NOT))
+
+
+def _masked(
+    lines: Sequence[str], numbers: Sequence[int], mask: bytes
+) -> tuple[list[str], Sequence[int]]:
+    return list(compress(lines, mask)), array("I", compress(numbers, mask))
 
 
 def _stripped(text: str, first: int) -> tuple[list[str], Sequence[int]]:
@@ -183,57 +181,68 @@ def _stripped(text: str, first: int) -> tuple[list[str], Sequence[int]]:
         if sign in text:
             lines = [line.partition(sign)[0] for line in lines]
     lines = [line.strip() for line in lines]
-    numbers = compress(range(first, first + len(lines)), lines)
-    return list(compress(lines, lines)), list(numbers)
+    return _masked(lines, range(first, first + len(lines)), bytes(map(bool, lines)))
 
 
 class _Unusual(Exception):
     """A block has something that only a walk line by line can handle or tell apart."""
 
 
-Lined = tuple[Sequence[int], Iterable[int]]
-
-
-def _bulk(family: Family, lines: list[str], numbers: Sequence[int]) -> tuple[Lined, Lined]:
-    """Return hosts and sections, with their line numbers, of lines that are all plain ones of one family.
+def _bulk(
+    family: Family, lines: list[str], numbers: Sequence[int]
+) -> tuple[tuple[Keys, Lined], tuple[Keys, Lined]]:
+    """Return hosts and wider networks, with their line numbers, of lines that are all plain ones of one family.
 
     :raises Exception: of several kinds, where one is anything else.
     """
-    sliced = ["/" in line for line in lines]
-    plain = list(map(not_, sliced))
-    hosts = _numbers(family, list(compress(lines, plain)))
-    parts = "/".join(compress(lines, sliced)).split("/") if any(sliced) else []
-    if len(parts) != 2 * sum(sliced):
+    sliced = bytes(["/" in line for line in lines])
+    plain = sliced.translate(_NOT)
+    hosts = _keys(family, compress(lines, plain), bytes([family.bits]) * plain.count(1))
+    parts = "/".join(compress(lines, sliced)).split("/") if 1 in sliced else []
+    if len(parts) != 2 * sliced.count(1):
         raise _Unusual  # a line with more than one slash
-    lengths = list(map(_LENGTHS[family].__getitem__, parts[1::2]))
-    bases = _numbers(family, parts[::2])
-    if family.bits in lengths or any(map(and_, bases, map(family.spans.__getitem__, lengths))):
+    lengths = bytes(map(_LENGTHS[family].__getitem__, parts[1::2]))
+    sections = _keys(family, parts[::2], lengths)
+    beyond = [span << networks.LENGTH_BITS for span in family.spans]
+    if family.bits in lengths or any(map(and_, sections, map(beyond.__getitem__, lengths))):
         raise _Unusual  # a host in a network's clothes; or host bits, of which there is to be a notice
-    if family is V6 and any(each >> 32 == 0xFFFF for each in (*hosts, *bases)):
-        raise _Unusual
-    sections = [number << 8 | length for number, length in zip(bases, lengths)]  # noqa: B905
-    return (hosts, compress(numbers, plain)), (sections, compress(numbers, sliced))
+    if family is V6 and any(each >> 40 == 0xFFFF for each in chain(hosts, sections)):
+        raise _Unusual  # IPv4-mapped
+    return (hosts, (numbers, plain)), (sections, (numbers, sliced))
 
 
-def _numbers(family: Family, addresses: list[str]) -> Sequence[int]:
-    packed = b"".join(map(inet_pton, repeat(family.number), addresses))
-    if family is V4:
-        return struct.unpack(f">{len(packed) // 4}I", packed)
-    halves = struct.unpack(f">{len(packed) // 8}Q", packed)
-    return [high << 64 | low for high, low in zip(halves[::2], halves[1::2], strict=True)]
+def _keys(family: Family, addresses: Iterable[str], lengths: bytes) -> Keys:
+    """Return the keys of as many addresses as there are prefix lengths."""
+    packed = map(inet_pton, repeat(family.number), addresses)
+    if family is V4 and lengths:
+        # A word is three zeros, the address, and the length: the zeros, and a place for the length, stand between.
+        words = bytearray(3) + bytes(4).join(packed) + bytes(1)
+        words[7::8] = lengths
+        keys = array("Q", bytes(words))
+        if sys.byteorder == "little":
+            keys.byteswap()
+        return keys
+    halves = struct.unpack(f">{2 * len(lengths)}Q", b"".join(packed))
+    return [
+        high << 72 | low << 8 | length
+        for high, low, length in zip(halves[::2], halves[1::2], lengths, strict=True)
+    ]
 
 
 def _one_by_one(reading: Reading, lines: list[str], numbers: Sequence[int]) -> None:
+    found = {family: (Column(family).keys, array("I")) for family in FAMILIES}
     for line, number in zip(lines, numbers, strict=True):
         try:
             family, keys, notice = _line(line)
         except ValueError as wrong:
             reading.faults.append(Fault(number, str(wrong)))
             continue
-        for key in keys:
-            reading.columns[family].add(key, number)
+        found[family][0].extend(keys)
+        found[family][1].extend(repeat(number, len(keys)))
         if notice:
             reading.notices.append(Fault(number, notice))
+    for family, (taken, where) in found.items():
+        reading.columns[family].add(taken, (where, b"\1" * len(where)))
 
 
 def _line(line: str) -> tuple[Family, list[int], str]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -43,6 +45,33 @@ class Guest:
     persistent: bool
 
 
+def has_libvirt() -> bool:
+    """Tell whether this machine may have guests."""
+    return any(os.path.exists(daemon) for daemon in DAEMONS)
+
+
+def connect() -> Any:
+    """Return a new connection to the local hypervisor. It is not bounded; use it inside :func:`bounded`.
+
+    :raises Unreachable: where libvirt does not answer.
+    """
+    if libvirt is None:
+        raise Unreachable(
+            "this machine's libvirt cannot be asked",
+            why="Python has no module for it",
+            hint="Install the package python3-libvirt",
+        )
+    libvirt.registerErrorHandler(lambda context, error: None, None)  # it prints otherwise
+    try:
+        return libvirt.open(URI)
+    except libvirt.libvirtError as cause:
+        raise Unreachable(
+            "libvirt does not answer",
+            why=str(cause),
+            hint="systemctl status libvirtd tells more",
+        ) from cause
+
+
 class LibvirtHost:
     """The local hypervisor. Connects when it is first asked."""
 
@@ -54,15 +83,35 @@ class LibvirtHost:
 
         :raises Unreachable: where this machine has libvirt and it does not tell.
         """
-        if not any(os.path.exists(daemon) for daemon in DAEMONS):
+        if not has_libvirt():
             return ()
-        found = _bounded(lambda: [_guest(domain) for domain in self._hypervisor().listAllDomains()])
+        found = bounded(lambda: [_guest(domain) for domain in self._hypervisor().listAllDomains()])
         there = [guest for guest in found if guest is not None]
         return tuple(sorted(there, key=lambda guest: (guest.name, guest.uuid)))
 
     def state(self, uuid: str) -> str | None:
         """Return the state of one guest, or None where it is gone."""
         return next((guest.state for guest in self.guests() if guest.uuid == uuid), None)
+
+    def running_with_disk(self, path: str) -> tuple[str, ...]:
+        """Name the guests that run, or are paused, and have this disk: a device, a file, or ``rbd:pool/image``.
+
+        What libvirt says is compared by what it leads to, as one device has many names. Parts of a chain count.
+        """
+        if not any(os.path.exists(daemon) for daemon in DAEMONS):
+            return ()
+        wanted = _place(path)
+
+        def look() -> list[str]:
+            connection = self._hypervisor()
+            active = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            return [
+                domain.name()
+                for domain in active
+                if wanted in (_place(disk) for disk in _disks(connection, domain))
+            ]
+
+        return tuple(sorted(bounded(look)))
 
     def set_autostart(self, uuid: str, wanted: bool) -> None:
         """Say whether the guest starts with the machine."""
@@ -89,25 +138,11 @@ class LibvirtHost:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
-                _bounded(connection.close)
+                bounded(connection.close)
 
     def _hypervisor(self) -> Any:
-        if libvirt is None:
-            raise Unreachable(
-                "the guests of this machine cannot be looked at",
-                why="it has libvirt, and Python has no module for it",
-                hint="Install the package python3-libvirt",
-            )
         if self._connection is None:
-            libvirt.registerErrorHandler(lambda context, error: None, None)  # it prints otherwise
-            try:
-                self._connection = libvirt.open(URI)
-            except libvirt.libvirtError as cause:
-                raise Unreachable(
-                    "libvirt does not answer",
-                    why=str(cause),
-                    hint="systemctl status libvirtd tells more",
-                ) from cause
+            self._connection = connect()
         return self._connection
 
     def _do(self, uuid: str, act: Callable[[Any], object]) -> None:
@@ -118,7 +153,7 @@ class LibvirtHost:
             except libvirt.libvirtError as cause:
                 raise GuestProblem(f"libvirt refused to change {uuid}", why=str(cause)) from cause
 
-        _bounded(call)
+        bounded(call)
 
 
 def _guest(domain: Any) -> Guest | None:
@@ -147,7 +182,50 @@ def _told(domain: Any) -> Guest:
     )
 
 
-def _bounded(call: Callable[[], Result]) -> Result:
+def _disks(connection: Any, domain: Any) -> list[str]:
+    """Return the paths of a guest's disks; none where it ended meanwhile."""
+    try:
+        description = ElementTree.fromstring(domain.XMLDesc())
+    except libvirt.libvirtError as cause:
+        if cause.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return []
+    return [
+        disk
+        for source in description.iterfind("./devices/disk//source")
+        if (disk := _path_of(connection, source))
+    ]
+
+
+def _path_of(connection: Any, source: ElementTree.Element) -> str:
+    """Return what a source element names (libvirt's format of domains, "Hard drives, floppy disks, CDROMs")."""
+    if source.get("protocol") == "rbd":
+        return f"rbd:{source.get('name')}"
+    if pool := source.get("pool"):
+        volume = connection.storagePoolLookupByName(pool).storageVolLookupByName(
+            source.get("volume")
+        )
+        return str(volume.path())
+    return source.get("file") or source.get("dev") or ""
+
+
+def _place(path: str) -> tuple[object, ...]:
+    """Return what makes two names of one disk equal: the number of a device, the place of a file, the RBD image.
+
+    QEMU's name of an image may go on with options: ``rbd:pool/image:id=client``.
+    """
+    if path.startswith("rbd:"):
+        return ("image", path.split(":")[1])
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ("name", path)
+    if stat.S_ISBLK(status.st_mode):
+        return ("device", status.st_rdev)
+    return ("file", status.st_dev, status.st_ino)
+
+
+def bounded(call: Callable[[], Result]) -> Result:
     """Run a call in a thread that is left behind where it does not end: libvirt has no timeouts of its own."""
     results: list[Result] = []
     failures: list[BaseException] = []
@@ -164,9 +242,7 @@ def _bounded(call: Callable[[], Result]) -> Result:
     if failures:
         failure = failures[0]
         if libvirt is not None and isinstance(failure, libvirt.libvirtError):
-            raise Unreachable(
-                "libvirt does not tell about its guests", why=str(failure)
-            ) from failure
+            raise Unreachable("libvirt does not tell", why=str(failure)) from failure
         raise failure
     if not results:
         raise TimedOut(

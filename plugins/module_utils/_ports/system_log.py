@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import syslog
+from typing import Any
 
 
 class SystemLog:
@@ -15,3 +17,17 @@ class SystemLog:
         """Write a line as the program ``debvisor``; it never fails."""
         syslog.openlog("debvisor", 0, syslog.LOG_AUTH)
         syslog.syslog(syslog.LOG_WARNING, line)
+
+
+class EventLog:
+    """Events of one program as lines of JSON, for those who gather logs."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def note(self, event: str, *, failed: bool = False, **facts: Any) -> None:
+        """Write one event; it never fails. Facts that are empty are left out."""
+        told = {name: value for name, value in facts.items() if value not in (None, "")}
+        line = json.dumps({"level": "error" if failed else "info", "event": event, **told})
+        syslog.openlog(self._program, 0, syslog.LOG_DAEMON)
+        syslog.syslog(syslog.LOG_ERR if failed else syslog.LOG_INFO, line)

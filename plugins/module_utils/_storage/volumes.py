@@ -96,14 +96,21 @@ class Backend(Protocol):
     Every call is bounded in time. Names are checked with :meth:`name_fault` before anything else is called with them.
     """
 
-    kind: str
-    """``lvm``, ``lvm_thin``, ``zfs``, ``rbd`` or ``directory``."""
-    pool: str
-    """As the operator wrote it."""
-    fresh_is_zero: bool
-    """True where a new volume reads as zeros, by proof or by promise of the backend."""
-    can_clone: bool
-    """True where a volume can be made from a golden one without copying."""
+    @property
+    def kind(self) -> str:
+        """``lvm``, ``lvm_thin``, ``zfs``, ``rbd`` or ``directory``."""
+
+    @property
+    def pool(self) -> str:
+        """As the operator wrote it."""
+
+    @property
+    def fresh_is_zero(self) -> bool:
+        """True where a new volume reads as zeros, by proof or by promise of the backend."""
+
+    @property
+    def can_clone(self) -> bool:
+        """True where a volume can be made from a golden one without copying."""
 
     def name_fault(self, name: str) -> str:
         """Return why a volume cannot have this name, or "". Pure."""
@@ -139,8 +146,9 @@ class Backend(Protocol):
         """Remove the volume of this identity. Gone already is well; another one of that name is left and Refused."""
 
     def zero(self, volume: Volume, start: int, length: int, tick: Callable[[], None]) -> None:
-        """Make these bytes read as zeros, by writing zeros or a command that guarantees it (BLKZEROOUT), never by a mere
-        discard. Calls ``tick`` at least once a second; what that raises ends the work.
+        """Make these bytes read as zeros, by writing zeros or a command that guarantees it (BLKZEROOUT).
+
+        Never by a mere discard. Calls ``tick`` at least once a second; what that raises ends the work.
         """
 
     def sync(self, volume: Volume) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .._core.errors import DebvisorError
 
@@ -18,6 +18,24 @@ class Cancelled(DebvisorError):
 
 class Work(Protocol):
     """The job that a run is: it is told how far things are, and says when to stop."""
+
+    def begin(self, job_id: str, **facts: Any) -> None:
+        """Give the job a name, before anything else, and tell what is asked for (see :meth:`note`).
+
+        :raises Conflict: where a job of that name runs.
+        """
+
+    def take_turn(self) -> None:
+        """Wait in the host's queue until it is our turn; once it was, do nothing. Only then does time begin to run.
+
+        :raises TimedOut: where the queue's limit is used up.
+        """
+
+    def note(self, **facts: Any) -> None:
+        """Tell readers of the job what is known by now: fields of :class:`job.Job`, such as cache_hit or image_path."""
+
+    def ended(self, failure: BaseException | None, taken_back: bool) -> None:
+        """Say how it went; the job's record gets its last form."""
 
     def stage(self, name: str, total: int = 0) -> None:
         """Begin a stage of :mod:`stages`; ``total`` bytes are to be done in it, 0 where nobody knows."""
@@ -138,4 +156,7 @@ class ImageCache(Protocol):
         """
 
     def hold(self, image: CachedImage) -> AbstractContextManager[None]:
-        """Keep it from being evicted inside this block, and note that it was used."""
+        """Keep it from being evicted inside this block, and note that it was used.
+
+        :raises Conflict: where it went since it was found.
+        """

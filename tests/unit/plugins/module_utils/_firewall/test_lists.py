@@ -196,7 +196,7 @@ def test_a_block_at_a_time_finds_what_line_by_line_does(
 
 def test_families_are_kept_apart() -> None:
     reading = found("::\n0.0.0.0\n")[1]
-    assert reading.columns[V4].keys == [32]
+    assert list(reading.columns[V4].keys) == [32]
     assert reading.columns[V6].keys == [128]
     assert reading.count == 2
 

@@ -77,18 +77,23 @@ def test_subtract_is_what_sets_of_addresses_say(family: Family, data: st.DataObj
 @given(data=st.data())
 def test_effective_is_what_sets_of_addresses_say(family: Family, data: st.DataObject) -> None:
     some, holes = data.draw(crowded(family)), data.draw(crowded(family))
-    found = networks.effective(
-        family,
-        [int(each.network_address) for each in some if each.prefixlen == family.bits],
-        keys([each for each in some if each.prefixlen < family.bits]),
-        flat(family, holes),
-    )
+    found = networks.effective(family, keys(some), flat(family, holes))
     wanted = netaddr.IPSet([str(each) for each in some]) - netaddr.IPSet(
         [str(each) for each in holes]
     )
     assert texts(family, networks.ungroup(found)) == [str(each) for each in wanted.iter_cidrs()]
     assert list(found) == sorted(found)
     assert all(found.values())
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@given(data=st.data())
+def test_keys_are_sorted_across_pieces(family: Family, data: st.DataObject) -> None:
+    top = networks.key((1 << family.bits) - 1, family.bits)
+    some = data.draw(st.lists(st.one_of(st.integers(0, top), st.integers(0, 9)), max_size=60))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(networks, "PIECE", data.draw(st.integers(1, 20)))
+        assert networks.in_order(family, [top, 0, *some]) == sorted([top, 0, *some])
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

@@ -68,8 +68,8 @@ def test_texts_and_places(family: Family) -> None:
 
 def test_a_store_comes_back_as_it_was() -> None:
     column = Column(V4)
-    column.add(networks.key(5 << 8, 24), 7)
-    column.add(networks.key(5 << 8 | 1, 32), 9)
+    column.add(array("Q", [networks.key(5 << 8, 24)]), ([7], b"\1"))
+    column.add(array("Q", [networks.key(5 << 8 | 1, 32)]), ([9], b"\1"))
     kept = KeptList("a", "block", [{"where": "/x"}])
     for family in FAMILIES:
         kept.sets[family] = {24: Content(pack(family, [5 << 8]), array("I", [11]))}
@@ -102,8 +102,7 @@ entry = st.tuples(st.integers(0, 255), st.integers(24, 32)).map(
 @given(some=st.lists(entry, max_size=40), asked=entry)
 def test_meeting_finds_every_entry_with_an_address_in_common(some: list[int], asked: int) -> None:
     column = Column(V4)
-    for line, each in enumerate(some, start=1):
-        column.add(each, line)
+    column.add(array("Q", some), (range(1, len(some) + 1), b"\1" * len(some)))
     found = sorted((key, line) for key, _source, line in indexed(V4, [column]).meeting(asked))
     wanted = sorted(
         (key, line)

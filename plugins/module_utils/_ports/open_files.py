@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who has a file or a device open: the kernel's own account, as locks of QEMU protect neither (measured)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+BLOCK_DEVICES = Path("/sys/block")
+
+
+def holders(path: str) -> tuple[str, ...]:
+    """Return who has it open, or uses it as a loop device, in words. Needs root to see everybody."""
+    wanted = _key(os.stat(path))
+    found = {f"process {pid} ({_name(pid)})" for pid, key in _open_files() if key == wanted}
+    found |= {f"loop device {device}" for device, key in _loop_devices() if key == wanted}
+    return tuple(sorted(found))
+
+
+def _key(status: os.stat_result) -> tuple[str, int, int]:
+    """A device is known by its number, whatever node leads to it; a file by its place on its file system."""
+    if stat.S_ISBLK(status.st_mode):
+        return "device", status.st_rdev, 0
+    return "file", status.st_dev, status.st_ino
+
+
+def _open_files() -> Iterator[tuple[int, tuple[str, int, int]]]:
+    for process in os.scandir(PROC):
+        if not process.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            for descriptor in os.scandir(f"{process.path}/fd"):
+                with contextlib.suppress(OSError):
+                    yield int(process.name), _key(os.stat(descriptor.path))
+
+
+def _loop_devices() -> Iterator[tuple[str, tuple[str, int, int]]]:
+    for device in BLOCK_DEVICES.glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            yield device.parts[3], _key(os.stat(device.read_text().rstrip("\n")))
+
+
+def _name(pid: int) -> str:
+    try:
+        return (PROC / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return "ended"

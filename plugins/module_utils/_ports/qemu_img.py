@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disk images, through QEMU's own tools. The format is always stated: a raw disk may begin like any image."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .._core.errors import Unreachable, VerificationFailed
+from . import command
+
+MEMORY = 1 << 30
+SECONDS = 30
+"""What qemu-img may use to look at an image that somebody made to be expensive; as OpenStack and Incus have it."""
+WRITERS = 8
+"""Requests in flight. More gained nothing on two processors, and each holds up to 2 MiB."""
+PERCENT = re.compile(rb"\((\d+(?:\.\d+)?)/100%\)")
+DIFFERENCE = re.compile(rb"mismatch at offset (\d+)")
+DUMPED = re.compile(r"^([0-9a-f]{8,16}):  ((?:[0-9a-f]{2} ){1,16})", re.MULTILINE)
+"""A line of qemu-io's dump. What follows are the bytes as characters, which may look like anything."""
+COMPLAINT = re.compile(r"^(?:read failed|qemu-io): .*", re.MULTILINE)
+READS = 64
+"""Samples that are read by one process."""
+
+
+class QemuImg:
+    """``qemu-img`` and ``qemu-io`` of this machine (package qemu-utils)."""
+
+    def head(self, path: str, count: int) -> tuple[bytes, int]:
+        """Return a file's first bytes and its size: what must be looked at before any program opens the image."""
+        try:
+            with open(path, "rb") as stream:
+                return stream.read(count), os.fstat(stream.fileno()).st_size
+        except OSError as cause:
+            raise Unreachable(
+                f"{path} cannot be read", why=cause.strerror or str(cause), hint="Run again"
+            ) from cause
+
+    def info(self, path: str, image_type: str) -> dict[str, Any]:
+        """Describe an image, with little memory and time, as it may be made to eat both."""
+        limits = ("prlimit", f"--as={MEMORY}", f"--cpu={SECONDS}")
+        words = (*limits, "qemu-img", "info", "--output=json", "-f", image_type, path)
+        return _mapping(command.run(words, timeout=4 * SECONDS).stdout)
+
+    def extents(self, path: str, image_type: str) -> list[Mapping[str, Any]]:
+        """Return the parts of the disk as ``qemu-img map`` has them: start, length, data, zero."""
+        words = ("qemu-img", "map", "--output=json", "-f", image_type, path)
+        return list(json.loads(command.run(words, timeout=300).stdout))
+
+    def convert(
+        self,
+        source: str,
+        image_type: str,
+        target: str,
+        *,
+        skip_zeros: bool,
+        progress: Callable[[float], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Write an image's disk into a target that is there, past the page cache where the target can do that.
+
+        :param skip_zeros: only where all of the target is known to read as zeros; else qemu-img would leave old data.
+        :param progress: gets the share that is done, 0 to 1.
+        """
+        words = [
+            "qemu-img",
+            "convert",
+            "-p",
+            "-n",
+            "-W",
+            "-m",
+            str(WRITERS),
+            "-f",
+            image_type,
+            "-O",
+            "raw",
+        ]
+        words += ["-T", _cache_mode(source, os.O_RDONLY), "-t", _cache_mode(target, os.O_RDWR)]
+        if skip_zeros:
+            words.append("--target-is-zero")
+
+        def said(block: bytes) -> None:
+            if found := PERCENT.findall(block):
+                progress(float(found[-1]) / 100)
+
+        command.watch([*words, source, target], check=check, said=said)
+
+    def compare(
+        self,
+        source: str,
+        image_type: str,
+        target: str,
+        *,
+        progress: Callable[[float], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Compare every byte of the disk, and that the rest of the target is zeros.
+
+        :raises VerificationFailed: with the offset of the first difference.
+        """
+
+        at: list[bytes] = []
+
+        def said(block: bytes) -> None:
+            at.extend(DIFFERENCE.findall(block))
+            if found := PERCENT.findall(block):
+                progress(float(found[-1]) / 100)
+
+        words = (
+            "qemu-img",
+            "compare",
+            "-p",
+            "-f",
+            image_type,
+            "-F",
+            "raw",
+            "-T",
+            _cache_mode(target, os.O_RDONLY),
+        )
+        try:
+            command.watch([*words, source, target], check=check, said=said)
+        except command.ProgramFailed as failed:
+            if failed.status == 1:
+                where = f"first at byte {int(at[0])}" if at else "in size or content"
+                raise VerificationFailed(
+                    f"{target} is not what the image says", why=f"they differ, {where}"
+                ) from failed
+            raise
+
+    def read(
+        self, path: str, image_type: str, offsets: Sequence[int], span: int
+    ) -> dict[int, bytes]:
+        """Return what stands at these offsets of the disk, read from the medium where that can be.
+
+        :raises Unreachable: where any of it cannot be read.
+        """
+        found: dict[int, bytes] = {}
+        for first in range(0, len(offsets), READS):
+            some = offsets[first : first + READS]
+            words = ["qemu-io", "-r", "-f", image_type, "-t", _cache_mode(path, os.O_RDONLY)]
+            for offset in some:
+                words += ["-c", f"read -v {offset} {span}"]
+            found.update(_dumped(_told_by([*words, path]), some, span))
+        if any(len(content) != span for content in found.values()):
+            raise Unreachable(
+                f"{path} cannot be read", why="qemu-io printed less than was asked for"
+            )
+        return found
+
+
+def _cache_mode(place: str, access: int) -> str:
+    """Return ``none`` where the place can be opened with O_DIRECT, or is no file; else ``writeback``."""
+    if not place.startswith("/"):
+        return "none"
+    try:
+        os.close(os.open(place, access | os.O_DIRECT))
+    except OSError:
+        return "writeback"
+    return "none"
+
+
+def _told_by(words: Sequence[str]) -> str:
+    """Return what qemu-io prints. Where it fails, that goes into no error: it is what stands on somebody's disk."""
+    try:
+        return command.run(words, timeout=300).stdout
+    except command.ProgramFailed as failed:
+        complaints = COMPLAINT.findall(failed.why)
+        why = complaints[0] if complaints else f"status {failed.status}"
+    raise Unreachable(f"{words[-1]} cannot be read", why=why)
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    return dict(json.loads(text))
+
+
+def _dumped(text: str, offsets: Sequence[int], span: int) -> dict[int, bytes]:
+    """Read qemu-io's dump: lines of 16 bytes in hex, each with its offset."""
+    lines = {int(at, 16): bytes.fromhex(content) for at, content in DUMPED.findall(text)}
+    return {
+        offset: b"".join(lines.get(at, b"") for at in range(offset, offset + span, 16))
+        for offset in offsets
+    }

@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Volumes of a ZFS dataset (zvols). Marks are user properties."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+
+from .._core.errors import DebvisorError, Refused, Unreachable
+from .._storage.volumes import Marks, Space, Volume
+from . import block_device, command
+
+ZFS = "/usr/sbin/zfs"
+ZPOOL = "/usr/sbin/zpool"
+MARK = "debvisor:"
+MARKS = ("owner", "image", "token", "at", "virtual-size", "golden")
+SEAL = "debvisor"
+"""The snapshot of a golden volume that others are cloned from."""
+PROPERTIES = ",".join(("type", "guid", "volsize", "readonly", *(f"{MARK}{name}" for name in MARKS)))
+GRANULE = 1 << 20
+"""A multiple of every block size that a volume can have."""
+CHANGE_TIMEOUT = 300.0
+PATIENCE = 10.0
+"""Seconds in which a volume that is just being looked at, by udev say, should be let go."""
+PAUSE = 0.5
+LONGEST = 240
+"""Characters of dataset and volume; ZFS has 255 for them and a snapshot's name."""
+FOR_GUESTS = ("-o", "volmode=dev")
+"""Or this host would look for partitions, and what is in them, on a guest's disk."""
+
+Properties = dict[str, str]
+
+
+class NoDataset(Unreachable):
+    """There is no dataset of that name."""
+
+
+class ZfsVolumes:
+    """The volumes right below one dataset."""
+
+    kind = "zfs"
+    fresh_is_zero = True
+    can_clone = True
+
+    def __init__(self, pool: str) -> None:
+        self.pool = pool
+
+    def name_fault(self, name: str) -> str:
+        """Return why a volume cannot have this name, or ""."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:-]*", name):
+            return "a name has letters, digits and _ . : - and begins with a letter or digit"
+        over = len(self._full(name)) - LONGEST
+        return f"it is too long by {over} characters" if over > 0 else ""
+
+    def space(self) -> Space:
+        """Look at the dataset, quotas included, and at its pool's health."""
+        available = self._ask("get", "-o", "value", "available", self.pool)[0][0]
+        zpool = self.pool.partition("/")[0]
+        health = self._run(ZPOOL, "list", "-H", "-o", "health", zpool).strip()
+        troubles = () if health == "ONLINE" else (f"the pool {zpool} is {health}",)
+        return Space(int(available), GRANULE, troubles)
+
+    def find(self, name: str) -> Volume | None:
+        """Look at one dataset, be it a volume or not."""
+        found = self._datasets(self._full(name))
+        if not found:
+            self._datasets(self.pool, must=True)
+            return None
+        return self._volume(name, found[self._full(name)], self._snapshots(self._full(name)))
+
+    def owned(self) -> tuple[Volume, ...]:
+        """Return the volumes of the dataset that are ours."""
+        found = self._datasets("-d", "1", self.pool, must=True)
+        names = {full: full.removeprefix(f"{self.pool}/") for full in found if full != self.pool}
+        mine = [full for full in names if _marks(found[full]) is not None]
+        return tuple(self._volume(names[full], found[full], self._snapshots(full)) for full in mine)
+
+    def users(self, volume: Volume) -> tuple[str, ...]:
+        """Say who has it open."""
+        return block_device.users(volume.path)
+
+    def create(self, name: str, size: int, marks: Marks) -> Volume:
+        """Make a volume with its space reserved, so that it cannot run out of it later."""
+        self._change("create", "-V", str(size), *FOR_GUESTS, *_setting(marks), self._full(name))
+        return self._ready(name)
+
+    def clone(self, golden: Volume, name: str, size: int, marks: Marks) -> Volume:
+        """Make a clone; it has space only for what it does not share."""
+        self._still(golden)
+        origin = f"{self._full(golden.name)}@{SEAL}"
+        self._change("clone", *FOR_GUESTS, *_setting(marks), origin, self._full(name))
+        if size > golden.size:
+            self._change("set", f"volsize={size}", self._full(name))
+        return self._ready(name)
+
+    def seal(self, volume: Volume) -> None:
+        """Let ZFS refuse writes, then take the snapshot that clones are made from."""
+        full = self._full(volume.name)
+        if self._still(volume)["readonly"] != "on":
+            self._change("set", "readonly=on", full)
+        if SEAL not in self._snapshots(full):
+            self._change("snapshot", f"{full}@{SEAL}")
+
+    def mark(self, volume: Volume, marks: Marks) -> Volume:
+        """Replace our marks, all at once: one that is not wanted becomes empty."""
+        self._still(volume)
+        written = marks.written()
+        pairs = (f"{MARK}{name}={written.get(name, '')}" for name in MARKS)
+        self._change("set", *pairs, self._full(volume.name))
+        return self._present(volume.name)
+
+    def rename(self, volume: Volume, name: str) -> Volume:
+        """Rename; ZFS itself refuses a name that is taken."""
+        self._still(volume)
+        self._change("rename", self._full(volume.name), self._full(name))
+        renamed = self._ready(name)
+        if renamed.identity != volume.identity:
+            raise Refused(f"{self._full(name)} is another volume than the one that was renamed")
+        return renamed
+
+    def remove(self, volume: Volume) -> None:
+        """Remove the volume of this identity, and our snapshot of it. ZFS refuses where it has clones."""
+        full = self._full(volume.name)
+        if not self._datasets(full):
+            return
+        self._still(volume)
+        snapshots = self._snapshots(full)
+        if snapshots - {SEAL}:
+            raise Refused(f"{full} has snapshots", hint="Nothing was done to it")
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._change("destroy", *(("-r",) if snapshots else ()), full)
+                return
+            except Refused as refusal:
+                if "busy" not in refusal.why or time.monotonic() > deadline:
+                    raise
+            block_device.settle()
+            time.sleep(PAUSE)
+
+    def zero(self, volume: Volume, start: int, length: int, tick: Callable[[], None]) -> None:
+        """Zero a range, without giving blocks to zeros."""
+        block_device.zero(volume.path, start, length, tick, sparing=True)
+
+    def sync(self, volume: Volume) -> None:
+        """Wait until the volume is on stable storage."""
+        block_device.sync(volume.path)
+
+    def _volume(self, name: str, properties: Properties, snapshots: set[str]) -> Volume:
+        marks = _marks(properties)
+        special = ""
+        if properties["type"] != "volume":
+            special = "file system"
+        elif snapshots - ({SEAL} if marks is not None and marks.golden else set()):
+            special = "origin of snapshots"
+        return Volume(
+            name=name,
+            identity=properties["guid"],
+            size=int(properties["volsize"]) if properties["type"] == "volume" else 0,
+            path=f"/dev/zvol/{self._full(name)}",
+            marks=marks,
+            special=special,
+        )
+
+    def _datasets(self, *where: str, must: bool = False) -> dict[str, Properties]:
+        """Return file systems and volumes with their properties; marks only where they are their own.
+
+        User properties are inherited: one on the dataset above would make everything below it look ours.
+        """
+        try:
+            words = ("-t", "filesystem,volume", "-o", "name,property,value,source", PROPERTIES)
+            rows = self._ask("get", *words, *where)
+        except NoDataset:
+            if must:
+                raise
+            return {}
+        found: dict[str, Properties] = {}
+        for name, key, value, source in rows:
+            own = source == "local" or not key.startswith(MARK)
+            found.setdefault(name, {})[key] = value if own else ""
+        return found
+
+    def _snapshots(self, full: str) -> set[str]:
+        rows = self._ask("list", "-t", "snapshot", "-d", "1", "-o", "name", full)
+        return {row[0].rpartition("@")[2] for row in rows}
+
+    def _ask(self, verb: str, *words: str) -> list[Sequence[str]]:
+        # -p: exact numbers; -H: tabs, no headings.
+        told = self._run(ZFS, verb, "-H", "-p", *words)
+        return [line.split("\t") for line in told.splitlines()]
+
+    def _run(self, *words: str) -> str:
+        try:
+            return command.run(words).stdout
+        except command.ProgramFailed as cause:
+            raise _unreachable(self.pool, cause) from cause
+
+    def _change(self, *words: str) -> None:
+        try:
+            command.run((ZFS, *words), timeout=CHANGE_TIMEOUT, outlives=True)
+        except command.ProgramFailed as cause:
+            raise Refused(f"ZFS refuses to {words[0]} in {self.pool}", why=cause.why) from cause
+
+    def _ready(self, name: str) -> Volume:
+        """Return a volume once its device is there."""
+        volume = self._present(name)
+        block_device.wait_for(volume.path)
+        return volume
+
+    def _present(self, name: str) -> Volume:
+        volume = self.find(name)
+        if volume is None:
+            raise Unreachable(f"{self._full(name)} vanished")
+        return volume
+
+    def _still(self, volume: Volume) -> Properties:
+        """Return the properties of this very volume. :raises Refused: where its name is another one's now."""
+        full = self._full(volume.name)
+        properties = self._datasets(full).get(full)
+        if properties is None or properties["guid"] != volume.identity:
+            raise Refused(f"{full} is another volume than before", hint="Nothing was done to it")
+        return properties
+
+    def _full(self, name: str) -> str:
+        return f"{self.pool}/{name}"
+
+
+def _setting(marks: Marks) -> list[str]:
+    words = []
+    for name, value in marks.written().items():
+        words += ["-o", f"{MARK}{name}={value}"]
+    return words
+
+
+def _marks(properties: Properties) -> Marks | None:
+    return Marks.read({name: properties.get(f"{MARK}{name}", "") for name in MARKS})
+
+
+def _unreachable(pool: str, cause: command.ProgramFailed) -> DebvisorError:
+    if "does not exist" in cause.why:
+        return NoDataset(f"there is no dataset {pool}", hint="zfs list names those that there are")
+    return Unreachable(f"ZFS does not tell about {pool}", why=cause.why)

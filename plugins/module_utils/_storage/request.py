@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked for: a volume and what is to be on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._core.errors import InvalidInput, Problem
+from . import sizes
+from .job import id_fault
+
+LONGEST_NAME = 96
+"""Characters of a volume's name: what stands beside it for a while has an ending, and LVM allows 127."""
+OURS = re.compile(r"debvisor-image-.*|.*\.(?:new|old)-[0-9a-f]{8}")
+"""Names that runs use for what they clone from, fill, and put aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options of ``volume_image``, checked. A volume that shall be absent needs no more than its place."""
+
+    backend: str
+    pool: str
+    name: str
+    present: bool
+    size: int = 0
+    """Bytes."""
+    image_type: str = "qcow2"
+    checksum: str = ""
+    """``sha256:<hex>``, an address, ``none``, or "" for the object ``<url>.sha256``."""
+    overwrite: str = "never"
+    """``never``, ``different`` (another image than wanted is on it) or ``always``."""
+    adopt: bool = False
+    """Whether a volume that is not ours may be overwritten, or removed."""
+    in_place: bool = False
+    golden: bool = False
+    compare: bool = False
+    """Whether every byte is compared, and not only samples."""
+    job_id: str = ""
+    correlation_id: str = ""
+
+    @property
+    def place(self) -> str:
+        """Name the volume for people and locks."""
+        return f"{self.backend}:{self.pool}/{self.name}"
+
+
+def read(params: Mapping[str, Any]) -> Request:
+    """Check the options against each other.
+
+    :raises InvalidInput: with every problem.
+    """
+    problems: list[Problem] = []
+    size = _size(params, problems)
+    name, pool = params["volume_name"], params["pool"]
+    if not name or len(name) > LONGEST_NAME:
+        problems.append(
+            Problem(
+                "volume_name", f"it has {len(name)} characters; 1 to {LONGEST_NAME} are allowed"
+            )
+        )
+    if OURS.fullmatch(name):
+        problems.append(
+            Problem(
+                "volume_name", f"{name!r} is a name that runs of this module use for themselves"
+            )
+        )
+    if not pool or "\0" in pool or (params["backend"] == "directory" and not pool.startswith("/")):
+        problems.append(
+            Problem("pool", f"{pool!r} is not the name of a pool; a directory is an absolute path")
+        )
+    if fault := id_fault(params["job_id"]):
+        problems.append(Problem("job_id", fault))
+    if params["golden"] and params["replace"] == "in_place":
+        problems.append(
+            Problem(
+                "replace", "a clone of a golden volume is a new volume; it cannot be made in place"
+            )
+        )
+    if problems:
+        raise InvalidInput(problems, hint="Nothing was changed")
+    return Request(
+        backend=params["backend"],
+        pool=pool,
+        name=name,
+        present=params["state"] == "present",
+        size=size,
+        image_type=params["image_type"],
+        checksum=(params["checksum"] or "").strip(),
+        overwrite=params["overwrite"],
+        adopt=params["adopt"],
+        in_place=params["replace"] == "in_place",
+        golden=params["golden"],
+        compare=params["verify"] == "full",
+        job_id=params["job_id"],
+        correlation_id=params["correlation_id"] or "",
+    )
+
+
+def _size(params: Mapping[str, Any], problems: list[Problem]) -> int:
+    """Return the wanted size in bytes; 0 where the volume shall be absent."""
+    gigabytes, text = params["volume_size_gb"], params["size"]
+    if params["state"] == "absent":
+        return 0
+    if gigabytes is not None:
+        if gigabytes < 1:
+            problems.append(Problem("volume_size_gb", f"{gigabytes} is not a size; the least is 1"))
+        return int(gigabytes) * sizes.GIB
+    try:
+        return sizes.parse(text or "")
+    except ValueError as cause:
+        problems.append(Problem("size", str(cause)))
+        return 0

@@ -1,0 +1,559 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``volume_image``: a volume holds the bytes of an image. Wiring of steps; what is decided stands in volume_plan."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from .._core.errors import Conflict, Refused, TimedOut, VerificationFailed
+from .._core.plan import Action, Operation, Plan, Receipt
+from . import images, promised, proof, request, sizes, volume_plan
+from .images import Image
+from .request import Request
+from .volume_plan import Seen, golden_name, mark_of
+from .volumes import Backend, Marks, Volume
+from .work import CachedImage, ImageCache, ImageSource, RemoteImage, Work
+
+SECTOR = 512
+"""Bytes; what qemu-img writes is a multiple of it."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at whether the work may go on, while another run has a lock."""
+
+
+class Disks(Protocol):
+    """QEMU's tools."""
+
+    def head(self, path: str, count: int) -> tuple[bytes, int]: ...
+
+    def info(self, path: str, image_type: str) -> Mapping[str, Any]: ...
+
+    def extents(self, path: str, image_type: str) -> Sequence[Mapping[str, Any]]: ...
+
+    def convert(
+        self,
+        source: str,
+        image_type: str,
+        target: str,
+        *,
+        skip_zeros: bool,
+        progress: Callable[[float], None],
+        check: Callable[[], None],
+    ) -> None: ...
+
+    def compare(
+        self,
+        source: str,
+        image_type: str,
+        target: str,
+        *,
+        progress: Callable[[float], None],
+        check: Callable[[], None],
+    ) -> None: ...
+
+    def read(
+        self, path: str, image_type: str, offsets: Sequence[int], span: int
+    ) -> dict[int, bytes]: ...
+
+
+class Guests(Protocol):
+    """The guests of this host."""
+
+    def running_with_disk(self, path: str) -> tuple[str, ...]:
+        """Name the guests that run (or are paused) and have it as a disk, under whatever name."""
+
+
+class Timestamps(Protocol):
+    """The calendar."""
+
+    def utc(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside world of one run."""
+
+    backend: Callable[[str, str], Backend]
+    """Open the backend of a kind and a pool."""
+    source: ImageSource | None
+    """None where the volume shall be absent."""
+    cache: ImageCache
+    disks: Disks
+    guests: Guests
+    work: Work
+    lock: Callable[[str, float], AbstractContextManager[None]]
+    calendar: Timestamps
+    token: str
+    """Eight hex digits that name this run on what it makes."""
+
+
+class VolumeImage(Operation[Request, Seen]):
+    """Make a volume hold an image, or be absent."""
+
+    name = "volume_image"
+    sweeps = True
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._backends: dict[tuple[str, str], Backend] = {}
+        self._seen = Seen()
+        self._image: CachedImage | None = None
+        self._golden: Volume | None = None
+
+    def parse(self, params: Mapping[str, Any]) -> Request:
+        """Check the options."""
+        wanted = request.read(params)
+        promised.literal(wanted.checksum)  # what is malformed is refused before anything is asked
+        return wanted
+
+    def scope(self, wanted: Request) -> str:
+        """One run at a time works on a volume."""
+        return wanted.place
+
+    def begun(self, wanted: Request) -> None:
+        """Be seen as a job."""
+        self._ports.work.begin(
+            wanted.job_id,
+            correlation_id=wanted.correlation_id,
+            volume_name=wanted.name,
+            backend=wanted.backend,
+            pool=wanted.pool,
+            image_url=self._ports.source.shown if self._ports.source is not None else "",
+        )
+
+    def waits(self) -> None:
+        """Let go of the queue for the volume where somebody asks to."""
+        self._ports.work.check()
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def observe(self, wanted: Request) -> Seen:
+        """Look at the volume first; at the image only where that is needed."""
+        self._ports.work.stage("preflight")
+        backend = self._backend(wanted.backend, wanted.pool)
+        if fault := backend.name_fault(wanted.name):
+            return Seen(name_fault=fault)
+        volume = backend.find(wanted.name)
+        seen = Seen(volume=volume, users=self._users(backend, volume), space=backend.space())
+        if wanted.present:
+            seen = self._look_at_image(replace(seen, can_clone=backend.can_clone), wanted)
+        self._seen = seen
+        return seen
+
+    def _look_at_image(self, seen: Seen, wanted: Request) -> Seen:
+        source, work, cache = self._source(), self._ports.work, self._ports.cache
+        seen = replace(seen, source=source.shown)
+        work.stage("resolving_checksum")
+        digest = promised.digest(wanted.checksum, source)
+        remote: RemoteImage | None = None
+        cached = None
+        if digest is None:
+            remote = source.look()
+            cached = cache.find_by_origin(source.shown, remote.etag, remote.size, wanted.image_type)
+            digest = cached.digest if cached is not None else ""
+        seen = replace(seen, digest=digest, cached=cached)
+        if volume_plan.is_right(seen, wanted):
+            return seen
+        work.stage("checking_cache")
+        if cached is None and digest:
+            cached = cache.find(digest, wanted.image_type)
+        golden = self._find_golden(digest, wanted) if digest else None
+        if cached is not None:
+            virtual_size = self._inspect(cached).virtual_size
+        elif golden is not None and golden.marks is not None:
+            virtual_size = golden.marks.virtual_size
+        else:
+            remote = remote or source.look()
+            virtual_size = images.read_head(
+                remote.head, remote.size, wanted.image_type
+            ).virtual_size
+        return replace(seen, cached=cached, golden=golden, remote=remote, virtual_size=virtual_size)
+
+    def _find_golden(self, digest: str, wanted: Request) -> Volume | None:
+        backend = self._backend(wanted.backend, wanted.pool)
+        if not (wanted.golden and backend.can_clone):
+            return None
+        golden = backend.find(golden_name(digest))
+        if golden is None or golden.marks is None or not golden.marks.golden:
+            return None
+        return golden if golden.marks.image == mark_of(digest) else None
+
+    def _inspect(self, cached: CachedImage) -> Image:
+        """Judge an image's head before any program opens it; then ask the program, too."""
+        head, size = self._ports.disks.head(cached.path, images.HEAD)
+        image = images.read_head(head, size, cached.image_type)
+        images.confirm(image, self._ports.disks.info(cached.path, cached.image_type))
+        return image
+
+    # -- deciding -----------------------------------------------------------------------------------------------------
+
+    def plan(self, observed: Seen, wanted: Request) -> Plan:
+        """Decide."""
+        return volume_plan.decide(observed, wanted)
+
+    def prepare(self, action: Action, wanted: Request) -> Receipt:
+        """Name what the step will make or move."""
+        token = self._ports.token
+        place = {"backend": wanted.backend, "pool": wanted.pool, "token": token}
+        match action.verb:
+            case "create" | "clone":
+                return {"step": "create", "name": _beside(wanted.name, token), **place}
+            case "make golden":
+                digest = self._image.digest if self._image is not None else self._seen.digest
+                return {"step": "create", "name": _beside(golden_name(digest), token), **place}
+            case "publish" | "remove":
+                return {
+                    "step": "replace",
+                    "name": wanted.name,
+                    "new": _beside(wanted.name, token) if action.verb == "publish" else None,
+                    "old": self._seen.volume.identity if self._seen.volume is not None else None,
+                    "aside": f"{wanted.name}.old-{token}",
+                    **place,
+                }
+            case "overwrite":
+                return {"step": "overwrite", "name": wanted.name, **place}
+        return {"step": "none"}
+
+    # -- doing --------------------------------------------------------------------------------------------------------
+
+    def apply(self, action: Action, receipt: Receipt, wanted: Request) -> None:
+        """Do one step."""
+        self._ports.work.take_turn()
+        self._ports.work.check()
+        backend = self._backend(wanted.backend, wanted.pool)
+        match action.verb:
+            case "fetch":
+                self._fetch(wanted)
+            case "make golden":
+                self._make_golden(backend, receipt["name"], wanted)
+            case "create":
+                self._ports.work.stage("creating_volume")
+                backend.create(receipt["name"], wanted.size, Marks(token=self._ports.token))
+            case "clone":
+                self._clone(backend, receipt["name"], wanted)
+            case "populate":
+                volume = _present(backend, _beside(wanted.name, self._ports.token))
+                self._populate(backend, volume, wanted, zeroed=backend.fresh_is_zero)
+            case "overwrite":
+                self._overwrite(backend, wanted)
+            case "publish" | "remove":
+                self._ports.work.stage("publishing")
+                self._replace(backend, receipt)
+
+    def _fetch(self, wanted: Request) -> CachedImage:
+        """Have the image in the cache, and look at it from outside before anything else does."""
+        seen, source = self._seen, self._source()
+        remote = seen.remote or source.look()
+        image = self._ports.cache.store(
+            seen.digest or None, wanted.image_type, source, remote, self._ports.work
+        )
+        self._inspect(image)
+        self._check_not_there_already(image, wanted)
+        self._ports.work.note(image_sha256=image.digest, image_path=image.path)
+        self._image = image
+        return image
+
+    def _check_not_there_already(self, image: CachedImage, wanted: Request) -> None:
+        """A guest's disk is not replaced by its own image only because nobody told before which image it is."""
+        marks = self._seen.volume.marks if self._seen.volume is not None else None
+        if marks is None or wanted.overwrite == "always" or marks.image != mark_of(image.digest):
+            return
+        raise Conflict(
+            f"{wanted.place} holds this image already",
+            why="nobody published its digest, so that was not known before the image was fetched",
+            hint="Nothing is to be done. Say overwrite: always to fill it afresh",
+        )
+
+    def _ready_image(self, wanted: Request) -> CachedImage:
+        """Return the image; one that was evicted since we looked is fetched again."""
+        image = self._image or self._seen.cached
+        if image is None or self._ports.cache.find(image.digest, image.image_type) is None:
+            return self._fetch(wanted)
+        self._image = image
+        self._ports.work.note(image_sha256=image.digest, image_path=image.path)
+        return image
+
+    def _make_golden(self, backend: Backend, name: str, wanted: Request) -> None:
+        """Make the golden volume, unless another run has made it while we waited."""
+        image = self._ready_image(wanted)
+        virtual_size = self._inspect(image).virtual_size
+        with self._alone(f"golden:{backend.kind}:{backend.pool}:{image.digest}"):
+            self._golden = self._find_golden(image.digest, wanted)
+            if self._golden is not None:
+                return
+            self._ports.work.stage("creating_volume")
+            volume = backend.create(name, virtual_size, Marks(token=self._ports.token))
+            volume = self._populate(backend, volume, wanted, zeroed=backend.fresh_is_zero)
+            marks = replace(volume.marks or Marks(), golden=True)
+            volume = backend.mark(volume, marks)
+            backend.seal(volume)
+            self._golden = backend.rename(volume, golden_name(image.digest))
+
+    @contextlib.contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Hold a lock; while another run has it, our turn is given back."""
+        with contextlib.ExitStack() as stack:
+            if not self._enter(stack, name, 0):
+                with self._ports.work.waiting("another run makes the same golden volume"):
+                    while not self._enter(stack, name, LOOK_AGAIN):
+                        self._ports.work.check()
+            yield
+
+    def _enter(self, stack: contextlib.ExitStack, name: str, patience: float) -> bool:
+        try:
+            stack.enter_context(self._ports.lock(name, patience))
+        except TimedOut:
+            return False
+        return True
+
+    def _clone(self, backend: Backend, name: str, wanted: Request) -> None:
+        self._ports.work.stage("creating_volume")
+        golden = self._golden or self._seen.golden
+        if golden is None or golden.marks is None:
+            raise Conflict("the golden volume is gone", hint="Run again")
+        token = self._ports.token
+        volume = backend.clone(golden, name, wanted.size, Marks(token=token))
+        self._ports.work.stage("verifying_volume")
+        size = golden.marks.virtual_size
+        self._prove_by_samples(golden.path, "raw", [], size, volume)
+        backend.mark(volume, self._proved(golden.marks.image, size))
+
+    def _overwrite(self, backend: Backend, wanted: Request) -> None:
+        volume = _present(backend, wanted.name)
+        self._check_same(volume, self._seen.volume)
+        self._check_unused(backend, volume)
+        volume = backend.mark(volume, Marks(token=self._ports.token))
+        self._populate(backend, volume, wanted, zeroed=False)
+
+    def _populate(
+        self, backend: Backend, volume: Volume, wanted: Request, *, zeroed: bool
+    ) -> Volume:
+        """Fill a volume, make what is beyond the image zeros, have it on the medium, and read it back."""
+        image, work, disks = self._ready_image(wanted), self._ports.work, self._ports.disks
+        with self._ports.cache.hold(image):
+            size = self._inspect(image).virtual_size
+            if size > volume.size:
+                raise Refused(
+                    f"the image's disk of {size} bytes does not fit",
+                    why=f"{volume.path} has {volume.size}",
+                )
+            self._check_unused(backend, volume)
+            if not zeroed:
+                self._zero_tail(backend, volume, size)
+            work.stage("converting", size)
+            disks.convert(
+                image.path,
+                image.image_type,
+                volume.path,
+                skip_zeros=zeroed,
+                progress=lambda share: work.progress(int(share * size)),
+                check=work.check,
+            )
+            work.stage("syncing")
+            backend.sync(volume)
+            self._prove(image, size, volume, wanted)
+        return backend.mark(volume, self._proved(mark_of(image.digest), size))
+
+    def _zero_tail(self, backend: Backend, volume: Volume, size: int) -> None:
+        """Make what is beyond the image zeros. The rest of its last sector, qemu-img fills with zeros itself."""
+        start = sizes.rounded_up(size, SECTOR)
+        if volume.size > start:
+            self._ports.work.stage("preparing_target", volume.size - start)
+            backend.zero(volume, start, volume.size - start, self._ports.work.check)
+
+    def _prove(self, image: CachedImage, size: int, volume: Volume, wanted: Request) -> None:
+        work, disks = self._ports.work, self._ports.disks
+        work.stage("verifying_volume", size)
+        if wanted.compare:
+            disks.compare(
+                image.path,
+                image.image_type,
+                volume.path,
+                progress=lambda share: work.progress(int(share * size)),
+                check=work.check,
+            )
+        extents = disks.extents(image.path, image.image_type)
+        self._prove_by_samples(image.path, image.image_type, extents, size, volume)
+
+    def _prove_by_samples(
+        self,
+        path: str,
+        image_type: str,
+        extents: Sequence[Mapping[str, Any]],
+        size: int,
+        volume: Volume,
+    ) -> None:
+        disks = self._ports.disks
+        samples = proof.choose(extents, size, volume.size, random.Random())
+        expected = disks.read(path, image_type, samples.disk, samples.span)
+        expected |= dict.fromkeys(samples.tail, bytes(samples.span))
+        self._ports.work.check()
+        found = disks.read(volume.path, "raw", (*samples.disk, *samples.tail), samples.span)
+        if differing := proof.differing(expected, found):
+            raise VerificationFailed(
+                f"{volume.path} does not hold what was written to it",
+                why=f"{len(differing)} of {len(expected)} samples differ, the first at byte {differing[0]}",
+                hint="Look at the disks below it (dmesg) before it is used",
+            )
+
+    def _proved(self, image: str, size: int) -> Marks:
+        return Marks(image, self._ports.token, self._ports.calendar.utc(), size)
+
+    def _replace(self, backend: Backend, receipt: Receipt) -> None:
+        """Move the former volume aside and the new one into its place.
+
+        Whoever opened the former one until then is seen once it is aside: nobody comes to it by its name any more.
+        """
+        old = backend.find(receipt["name"])
+        if (old.identity if old is not None else None) != receipt["old"]:
+            raise Conflict(
+                f"{receipt['name']} is another volume than when this run began",
+                hint="Look at it, and run again",
+            )
+        if old is not None:
+            self._check_unused(backend, old)
+            self._check_unused(backend, backend.rename(old, receipt["aside"]))
+        if receipt["new"]:
+            backend.rename(_present(backend, receipt["new"]), receipt["name"])
+
+    # -- taking back, and making final --------------------------------------------------------------------------------
+
+    def undo(self, receipt: Receipt) -> str | None:
+        """Remove what carries the run's token; bring back what was moved aside."""
+        if receipt["step"] == "none":
+            return None
+        backend = self._backend(receipt["backend"], receipt["pool"])
+        if receipt["step"] == "create":
+            _remove_own(backend, receipt["name"], receipt["token"])
+            return None
+        if receipt["step"] == "overwrite":
+            return self._tell_of_overwriting(backend, receipt)
+        return self._bring_back(backend, receipt)
+
+    def _tell_of_overwriting(self, backend: Backend, receipt: Receipt) -> str | None:
+        """Say what is lost, where it is: the volume's marks changed before its first byte did.
+
+        :raises Refused: in the run that overwrote it, so that this one is not said to have been taken back.
+        """
+        volume = backend.find(receipt["name"])
+        if volume is None or not _carries(volume, receipt["token"]):
+            return None
+        what = f"{receipt['name']} was overwritten in place: what it held before is lost"
+        if receipt["token"] != self._ports.token:
+            return what
+        holds = (volume.marks.image if volume.marks is not None else "") or "part of an image"
+        raise Refused(what, why=f"it now holds {holds}", hint="Run again to fill it")
+
+    def _bring_back(self, backend: Backend, receipt: Receipt) -> str | None:
+        present, old = backend.find(receipt["name"]), backend.find(receipt["aside"])
+        if receipt["new"] and present is not None and _carries(present, receipt["token"]):
+            self._check_unused(backend, present)
+            backend.rename(present, receipt["new"])
+            present = None
+        if old is None or old.identity != receipt["old"]:
+            return None
+        if present is not None:
+            return f"{receipt['name']} is somebody else's by now, so what it was before stays as {receipt['aside']}"
+        backend.rename(old, receipt["name"])
+        return None
+
+    def commit(self, receipt: Receipt) -> None:
+        """Remove what was replaced."""
+        if receipt["step"] != "replace" or receipt["old"] is None:
+            return
+        backend = self._backend(receipt["backend"], receipt["pool"])
+        old = backend.find(receipt["aside"])
+        if old is not None and old.identity == receipt["old"]:
+            backend.remove(old)
+
+    def verify(self, plan: Plan, wanted: Request) -> Mapping[str, Any]:
+        """Look at the volume once more, and tell what it is."""
+        volume = self._backend(wanted.backend, wanted.pool).find(wanted.name)
+        self._ports.work.stage("finalizing")
+        if not wanted.present:
+            if volume is not None:
+                raise VerificationFailed(f"{wanted.place} is there, though it was removed")
+            return {}
+        if volume is None or volume.marks is None or not volume.marks.image:
+            raise VerificationFailed(
+                f"{wanted.place} is not there, or not proved, after all was done"
+            )
+        if plan.actions and not _carries(volume, self._ports.token):
+            raise VerificationFailed(
+                f"{wanted.place} is another volume than the one that was filled"
+            )
+        told = {"device": volume.path, "identity": volume.identity, "size": volume.size}
+        image = self._image or self._seen.cached
+        facts = {
+            "volume": {**told, "image": volume.marks.image, "filled_at": volume.marks.at},
+            "image_sha256": volume.marks.image.removeprefix("sha256:"),
+            "image_path": image.path if image is not None else "",
+            "job_id": wanted.job_id,
+        }
+        self._ports.work.note(**{**plan.facts, **facts})
+        return facts
+
+    def ended(self, failure: BaseException | None, taken_back: bool) -> None:
+        """Give the job's record its last form."""
+        self._ports.work.ended(failure, taken_back)
+
+    # -- small things -------------------------------------------------------------------------------------------------
+
+    def _backend(self, kind: str, pool: str) -> Backend:
+        if (kind, pool) not in self._backends:
+            self._backends[kind, pool] = self._ports.backend(kind, pool)
+        return self._backends[kind, pool]
+
+    def _source(self) -> ImageSource:
+        if self._ports.source is None:
+            raise ValueError("a volume that shall be present needs the source of its image")
+        return self._ports.source
+
+    def _users(self, backend: Backend, volume: Volume | None) -> tuple[str, ...]:
+        if volume is None or volume.special:
+            return ()
+        guests = self._ports.guests.running_with_disk(volume.path)
+        return (*(f"guest {name}" for name in guests), *backend.users(volume))
+
+    def _check_unused(self, backend: Backend, volume: Volume) -> None:
+        """Look right before the write: a guest may have been started since we planned."""
+        if users := self._users(backend, volume):
+            raise Conflict(
+                f"{volume.path} came into use meanwhile",
+                why="; ".join(users),
+                hint="Run again later",
+            )
+
+    def _check_same(self, present: Volume, seen: Volume | None) -> None:
+        if seen is None or present.identity != seen.identity:
+            raise Conflict(
+                f"{present.path} is another volume than when this run began", hint="Run again"
+            )
+
+
+def _beside(name: str, token: str) -> str:
+    return f"{name}.new-{token}"
+
+
+def _present(backend: Backend, name: str) -> Volume:
+    volume = backend.find(name)
+    if volume is None:
+        raise Conflict(f"{backend.kind}:{backend.pool}/{name} vanished", hint="Run again")
+    return volume
+
+
+def _carries(volume: Volume, token: str) -> bool:
+    return volume.marks is not None and volume.marks.token == token
+
+
+def _remove_own(backend: Backend, name: str, token: str) -> None:
+    """Remove a volume by name only where it carries the token of the run that made it."""
+    volume = backend.find(name)
+    if volume is not None and _carries(volume, token):
+        backend.remove(volume)

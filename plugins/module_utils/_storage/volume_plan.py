@@ -1,0 +1,254 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what is there to what is to be done: pure. Everything that can be refused is refused here, before any write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .._core.errors import Refused
+from .._core.plan import Action, Difference, Plan, Undo
+from . import sizes
+from .request import Request
+from .sizes import Size
+from .volumes import Space, Volume
+from .work import CachedImage, RemoteImage
+
+UNTOUCHED = "Nothing was changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was looked at. Only what the decision needs: a volume that is right already asks no server for its image."""
+
+    volume: Volume | None = None
+    users: tuple[str, ...] = ()
+    """Who has the volume open, and which running guests have it as a disk."""
+    name_fault: str = ""
+    digest: str = ""
+    """SHA-256 of the wanted image in hex; "" where nobody published it and it has not been here."""
+    virtual_size: int = 0
+    cached: CachedImage | None = None
+    golden: Volume | None = None
+    remote: RemoteImage | None = None
+    space: Space = field(default_factory=lambda: Space(0))
+    can_clone: bool = False
+    source: str = ""
+    """The image's address, as it may be shown."""
+
+
+def mark_of(digest: str) -> str:
+    """Return how a volume's mark names the image."""
+    return f"sha256:{digest}"
+
+
+def golden_name(digest: str) -> str:
+    """Return the name of the volume of a pool from which others with this image are cloned."""
+    return f"debvisor-image-{digest[:40]}"
+
+
+def is_right(seen: Seen, request: Request) -> bool:
+    """Tell whether the volume holds the wanted image already, proved, and may stay as it is."""
+    marks = seen.volume.marks if seen.volume is not None else None
+    return (
+        bool(seen.digest)
+        and marks is not None
+        and marks.image == mark_of(seen.digest)
+        and request.overwrite != "always"
+    )
+
+
+def decide(seen: Seen, request: Request) -> Plan:
+    """Return the plan.
+
+    :raises Refused: where what is there must not be touched, or there is no room; says what to do about it.
+    """
+    if seen.name_fault:
+        raise Refused(
+            f"{request.name!r} cannot be the name of a volume", why=seen.name_fault, hint=UNTOUCHED
+        )
+    if not request.present:
+        return _removal(seen, request)
+    if seen.volume is not None:
+        _check_target(seen, seen.volume, request)
+    if is_right(seen, request):
+        told = _told(seen.volume)
+        return Plan(before=told, after=told, facts={**_facts(seen), "cache_hit": True})
+    if seen.volume is not None:
+        _check_overwriting(seen, seen.volume, request)
+    _check_room(seen, request)
+    actions = _steps(seen, request)
+    before, after = (
+        _told(seen.volume),
+        {"size": _size_after(seen, request), "image": _image(seen.digest)},
+    )
+    return Plan(
+        before=before,
+        after=after,
+        actions=actions,
+        differences=(Difference(request.place, _text(before), _text(after)),),
+        facts=_facts(seen),
+        warnings=_warnings(seen),
+    )
+
+
+def _check_target(seen: Seen, volume: Volume, request: Request) -> None:
+    if volume.special:
+        raise Refused(
+            f"{request.place} is not a plain volume",
+            why=f"it is a {volume.special}",
+            hint="Choose another name",
+        )
+    if not sizes.fits(volume.size, request.size):
+        raise Refused(
+            f"{request.place} has another size than wanted",
+            why=f"it has {Size(volume.size)} ({volume.size} bytes), wanted are {Size(request.size)}; 5 % are tolerated",
+            hint="Ask for its size, choose another name, or remove it before",
+        )
+
+
+def _check_overwriting(seen: Seen, volume: Volume, request: Request) -> None:
+    if volume.marks is None and not request.adopt:
+        raise Refused(
+            f"{request.place} is not ours",
+            why="it carries no mark of this collection, so somebody else made it, and its content is not known",
+            hint="Choose another name, or say adopt: true to have it replaced",
+        )
+    if request.overwrite == "never" and not (volume.marks is None and request.adopt):
+        has = volume.marks.image if volume.marks is not None else ""
+        raise Refused(
+            f"{request.place} holds something else",
+            why=f"it was filled from {has or 'nothing that was proved'}, wanted is {_image(seen.digest)}",
+            hint="Say overwrite: different (or always) to replace its content, or choose another name",
+        )
+    if seen.users:
+        raise Refused(
+            f"{request.place} is in use",
+            why="; ".join(seen.users),
+            hint="Shut the guest down, or unmount it, and run again",
+        )
+
+
+def _check_room(seen: Seen, request: Request) -> None:
+    if seen.space.troubles:
+        raise Refused(
+            f"the pool {request.pool} is not fit to be written to",
+            why="; ".join(seen.space.troubles),
+            hint=UNTOUCHED,
+        )
+    target = seen.volume.size if seen.volume is not None and request.in_place else request.size
+    if seen.virtual_size > target:
+        raise Refused(
+            f"the image does not fit into {request.place}",
+            why=f"its disk has {Size(seen.virtual_size)} ({seen.virtual_size} bytes), the volume {Size(target)}",
+            hint=f"Ask for {seen.virtual_size} bytes or more",
+        )
+    if seen.volume is not None and request.in_place:
+        return
+    needed = sizes.rounded_up(request.size, seen.space.granule)
+    if needed > seen.space.free:
+        hint = "Make room"
+        if seen.volume is not None:
+            hint += ", or say replace: in_place, which needs none but cannot be taken back"
+        raise Refused(
+            f"the pool {request.pool} has no room for {request.name}",
+            why=f"{Size(needed)} are needed, beside what is there; {Size(seen.space.free)} are free",
+            hint=hint,
+        )
+
+
+def _steps(seen: Seen, request: Request) -> tuple[Action, ...]:
+    steps: list[Action] = []
+    clones = request.golden and seen.can_clone
+    image = _image(seen.digest)
+    if seen.cached is None and seen.golden is None:
+        steps.append(
+            Action(
+                "fetch", seen.source, "the image comes into the cache, verified", Undo.COMPENSABLE
+            )
+        )
+    if clones and seen.golden is None:
+        steps.append(
+            Action(
+                "make golden",
+                f"{request.backend}:{request.pool}",
+                f"a volume with {image}, to be cloned",
+                Undo.COMPENSABLE,
+            )
+        )
+    if request.in_place and seen.volume is not None:
+        effect = f"its content is replaced by {image}; this cannot be taken back"
+        return (*steps, Action("overwrite", request.place, effect, Undo.IRREVERSIBLE))
+    verb, how = ("clone", "of the golden volume") if clones else ("create", "beside what is there")
+    steps.append(Action(verb, request.place, f"a new volume of {Size(request.size)}, {how}"))
+    if not clones:
+        steps.append(
+            Action("populate", request.place, f"the new volume gets {image}, and is read back")
+        )
+    what = (
+        "takes its name; the former one goes once all is well" if seen.volume else "gets its name"
+    )
+    steps.append(Action("publish", request.place, f"the new volume {what}"))
+    return tuple(steps)
+
+
+def _removal(seen: Seen, request: Request) -> Plan:
+    volume = seen.volume
+    if volume is None:
+        return Plan(before={}, after={})
+    if volume.special:
+        raise Refused(
+            f"{request.place} is not a plain volume",
+            why=f"it is a {volume.special}",
+            hint=UNTOUCHED,
+        )
+    if volume.marks is None and not request.adopt:
+        raise Refused(
+            f"{request.place} is not ours", hint="Say adopt: true to have it removed all the same"
+        )
+    if seen.users:
+        raise Refused(f"{request.place} is in use", why="; ".join(seen.users), hint=UNTOUCHED)
+    before = _told(volume)
+    return Plan(
+        before=before,
+        after={},
+        actions=(Action("remove", request.place, "the volume and all that is on it"),),
+        differences=(Difference(request.place, _text(before), ""),),
+    )
+
+
+def _size_after(seen: Seen, request: Request) -> int:
+    if seen.volume is not None and request.in_place:
+        return seen.volume.size
+    return sizes.rounded_up(request.size, seen.space.granule)
+
+
+def _image(digest: str) -> str:
+    return mark_of(digest) if digest else "an image of unpublished digest"
+
+
+def _told(volume: Volume | None) -> dict[str, object]:
+    if volume is None:
+        return {}
+    return {"size": volume.size, "image": volume.marks.image if volume.marks is not None else None}
+
+
+def _text(told: dict[str, object]) -> str:
+    return "".join(f"{key}: {value}\n" for key, value in told.items())
+
+
+def _facts(seen: Seen) -> dict[str, object]:
+    return {
+        "cache_hit": seen.cached is not None or seen.golden is not None,
+        "image_sha256": seen.digest,
+        "virtual_size": seen.virtual_size,
+    }
+
+
+def _warnings(seen: Seen) -> tuple[str, ...]:
+    return (
+        ()
+        if seen.digest
+        else (f"Nobody published a digest of {seen.source}: it is taken as it comes",)
+    )
