@@ -20,6 +20,8 @@ PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap o
 
 # Programs of the virtual environment, and its collections, for everything that is run from here.
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin
+# Ansible starts a Python process for each task and host. Without its bytecode each compiles what it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## show this list
