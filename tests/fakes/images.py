@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_folder import ImageFolder
 from ansible_collections.debvisor.hci.plugins.module_utils._storage.image_cache import Cache
 from ansible_collections.debvisor.hci.plugins.module_utils._storage.inventory import Inventory
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run import UnrecordedRun
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.pool import PoolFacts
 from ansible_collections.debvisor.hci.plugins.module_utils._storage.work import (
     CachedImage,
     Download,
@@ -81,21 +84,15 @@ class MemoryImage:
         return Download(sha256(Path(part).read_bytes()), self.look())
 
 
-class QuietWork:
-    """Implements ``Work`` for a run that nobody follows; what it was told is kept."""
+class QuietWork(UnrecordedRun):
+    """Work that nobody follows; what it was told is kept."""
 
     def __init__(self) -> None:
         self.stages: list[tuple[str, int]] = []
         self.done: list[int] = []
         self.waits: list[str] = []
         self.trouble: Exception | None = None
-        """What the next check raises."""
-
-    def take_turn(self) -> None: ...
-
-    def note(self, **facts: object) -> None: ...
-
-    def ended(self, failure: BaseException | None, taken_back: bool) -> None: ...
+        """What each check raises."""
 
     def stage(self, name: str, total: int = 0) -> None:
         self.stages.append((name, total))
@@ -107,23 +104,64 @@ class QuietWork:
         if self.trouble is not None:
             raise self.trouble
 
-    @contextlib.contextmanager
-    def waiting(self, reason: str) -> Iterator[None]:
+    def waiting(self, reason: str) -> contextlib.AbstractContextManager[None]:
         self.waits.append(reason)
-        yield
+        return contextlib.nullcontext()
 
 
-class NoPool:
-    """A machine without libvirt; counts how often it was to list its files."""
+class FakePool:
+    """libvirt's pool in memory; counts how often it was to list its files. Without libvirt it is not possible."""
 
-    def __init__(self) -> None:
+    def __init__(self, facts: PoolFacts | None = None, *, possible: bool = False) -> None:
+        self.held = facts
+        self.is_possible = possible or facts is not None
         self.refreshed = 0
-        self.trouble: Exception | None = None
+        self.read_only = False
+        self.closed = False
+        self.trouble: dict[str, Exception] = {}
+        """What each method raises."""
+
+    def possible(self) -> bool:
+        return self.is_possible
+
+    def facts(self) -> PoolFacts | None:
+        self._ask("facts")
+        return self.held
+
+    def define(self, path: str) -> None:
+        self._change("define")
+        self.held = PoolFacts("dir", path, active=False, autostart=False)
+
+    def undefine(self) -> None:
+        self._change("undefine")
+        self.held = None
+
+    def start(self) -> None:
+        self._change("start")
+        self.held = self.held and replace(self.held, active=True)
+
+    def stop(self) -> None:
+        self._change("stop")
+        self.held = self.held and replace(self.held, active=False)
+
+    def set_autostart(self, wanted: bool) -> None:
+        self._change("set_autostart")
+        self.held = self.held and replace(self.held, autostart=wanted)
 
     def refresh(self) -> None:
+        self._change("refresh")
         self.refreshed += 1
-        if self.trouble is not None:
-            raise self.trouble
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _change(self, method: str) -> None:
+        assert not self.read_only, "a write"
+        self._ask(method)
+
+    def _ask(self, method: str) -> None:
+        if method in self.trouble:
+            raise self.trouble[method]
 
 
 class Time(SystemClock):
@@ -142,7 +180,7 @@ class CachingHost:
         self.root = root / "images"
         self.root.mkdir()
         self.locks = root / "locks"
-        self.pool = NoPool()
+        self.pool = FakePool()
         self.clock = Time()
         self.folder = ImageFolder(str(self.root), self.locks)
         self.cache = Cache(self.folder, self.pool, self.clock)

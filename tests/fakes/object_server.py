@@ -154,10 +154,12 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(tls: ssl.SSLContext | None = None) -> Iterator[ObjectServer]:
+def serving(
+    tls: ssl.SSLContext | None = None, handler: type[Handler] = Handler
+) -> Iterator[ObjectServer]:
     """Serve until the block ends."""
     state = ObjectServer()
-    server = _Server(("127.0.0.1", 0), type("OneHandler", (Handler,), {"server_state": state}))
+    server = _Server(("127.0.0.1", 0), type("OneHandler", (handler,), {"server_state": state}))
     server.daemon_threads = True
     if tls:
         server.socket = tls.wrap_socket(
@@ -194,7 +196,7 @@ def breaks_off(after: int) -> Fault:
 
 
 def stalls(after: int) -> Fault:
-    """Promise all, send so many bytes, and then nothing any more."""
+    """Promise all, send so many bytes, and then nothing any more, until the other side hangs up."""
 
     def fault(handler: Handler, asked: Asked) -> bool:
         send = handler.send
@@ -203,7 +205,7 @@ def stalls(after: int) -> Fault:
             send(body[:after])
             if len(body) > after:
                 handler.close_connection = True
-                handler.server_state.stopped.wait(30)
+                handler.rfile.read(1)
 
         handler.send = slow  # type: ignore[method-assign]
         return False

@@ -313,13 +313,14 @@ class Rounds:
             outcome = provision(
                 self.params_for(wanted, job_id), Interruption(point, self.how, job_id)
             )
-            if outcome.rollback_errors:
+            if outcome.rollback_errors and self.params["replace"] != "in_place":
                 print(f"rollback: {outcome.rollback_errors}", file=sys.stderr)
                 return 71
             return int(outcome.failure is not None)
 
         status = in_child(work)
-        if self.how in ("kill", "fail"):  # of the others nothing may be left
+        # Of others nothing may be left, but the word that a volume was overwritten.
+        if self.how in ("kill", "fail") or self.params["replace"] == "in_place":
             in_child(lambda: volume_recover.main([]))
         faults, held = what_is_left(self.kind, self.pool, self.images, self.params["replace"])
         if not held and not faults:

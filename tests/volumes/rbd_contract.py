@@ -51,11 +51,13 @@ def killed_before_it_is_marked_it_is_still_its_runs(backend: Backend) -> None:
         RbdPool(backend.pool).create(called, SIZE, Marks(token=token))
     status = os.waitpid(child, 0)[1]
     expect(os.WIFSIGNALED(status), "the run was not killed")
-    [left] = [each for each in backend.owned() if each.marks == Marks(token=token)]
-    expect(left.name != called and backend.find(called) is None, f"it has its name: {left}")
+    left = present(backend, called)
+    expect(left.marks == Marks(token=token) and left in backend.owned(), f"{left}")
     expect(bool(backend.name_fault(left.name)), "an operator could give a volume this name")
+    with refused("a second volume of one name"):
+        backend.create(called, SIZE, Marks(token=token))
     backend.remove(left)
-    expect(backend.find(left.name) is None, "it is still there")
+    expect(backend.find(called) is None, "it is still there")
 
 
 @check

@@ -77,6 +77,11 @@ def blocklist_config() -> Path:
     return CONFIG_DIR / "blocklist.json"
 
 
+def totp_dir() -> Path:
+    """Second factors of users, each as ``<user>``. PAM reads them here, so the place is root's, whoever asks."""
+    return SYSTEM_STATE_DIR / "totp"
+
+
 def jobs_dir() -> Path:
     """Jobs of the storage modules, each as ``<id>.json``."""
     return state_dir() / "jobs"
@@ -95,3 +100,8 @@ def job_queue() -> Path:
 def volume_config() -> Path:
     """What holds for the volumes of this host, whoever asks: how many jobs at once."""
     return CONFIG_DIR / "volumes.json"
+
+
+def image_cache_config() -> Path:
+    """What the timers prune and verify the cache of images by: options of ``image_cache``, as the role wrote them."""
+    return CONFIG_DIR / "image_cache.json"

@@ -242,10 +242,9 @@ class Session:
 
 def _redirected(place: str, location: str) -> str:
     further = addresses.redirected(place, location)
-    old, new = addresses.split(place), addresses.split(further)
     if addresses.fault(further):
         raise Refused(f"{addresses.shown(place)} redirects to what is no address of the web")
-    if old.scheme == "https" and new.scheme != "https":
+    if place.startswith("https:") and not further.startswith("https:"):
         raise Refused(
             f"{addresses.shown(place)} redirects from https to a place that anybody can forge"
         )

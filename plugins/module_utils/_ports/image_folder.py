@@ -84,9 +84,11 @@ class ImageFolder:
         return found.st_blocks * 512 if found else 0
 
     def changed(self, name: str) -> int:
-        """Return when it was last written to or renamed, in seconds since 1970; 0 where there is no such file."""
-        found = self._stat(name)
-        return int(found.st_ctime) if found else 0
+        """Return when a file or link was last written to or renamed, in seconds since 1970; 0 where there is none."""
+        try:
+            return int(os.lstat(self._folder / name).st_ctime)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
 
     def names(self, folder: str = "") -> list[str]:
         """Return the names in a folder, in order; none where there is no such folder."""

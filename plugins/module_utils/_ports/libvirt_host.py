@@ -210,11 +210,16 @@ def _path_of(connection: Any, source: ElementTree.Element) -> str:
 
 
 def _place(path: str) -> tuple[object, ...]:
-    """Return what makes two names of one disk equal: the number of a device, the place of a file."""
+    """Return what makes two names of one disk equal: the number of a device, the place of a file, the RBD image.
+
+    QEMU's name of an image may go on with options: ``rbd:pool/image:id=client``.
+    """
+    if path.startswith("rbd:"):
+        return ("image", path.split(":")[1])
     try:
         status = os.stat(path)
     except OSError:
-        return ("name", path.partition(":conf=")[0])
+        return ("name", path)
     if stat.S_ISBLK(status.st_mode):
         return ("device", status.st_rdev)
     return ("file", status.st_dev, status.st_ino)

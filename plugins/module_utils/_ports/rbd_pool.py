@@ -4,7 +4,7 @@
 """Volumes as RBD images of a Ceph pool, through Ceph's own bindings. Marks are image metadata.
 
 An image cannot be made with its metadata in one step. So it is made under a name that says which run it is of, gets its
-marks, and then its name: killed in between, it still counts as that run's.
+marks, and then its name. Where a run is killed in between, it is found under the name that it was to get.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -39,7 +38,7 @@ LIMITS = {
 MARK = "debvisor."
 SEAL = "debvisor-golden"
 """The snapshot that clones are made from. It is protected, so that nobody removes it by mistake."""
-UNMARKED = re.compile(r"debvisor-unmarked-([A-Za-z0-9:.+-]*)-[0-9a-f]{16}")
+UNMARKED = re.compile(r"(?P<name>.+)\.unmarked-(?P<token>[A-Za-z0-9:+-]*)")
 GRANULE = 1 << 20
 STEP = 64 << 20
 """Bytes that are zeroed between two ticks."""
@@ -88,18 +87,12 @@ class RbdPool:
     def find(self, name: str) -> Volume | None:
         """Look at one image. Opened for reading it is not watched by us, so we do not count as a user."""
         with self._used(name) as pool:
-            try:
-                image = rbd.Image(pool, name, read_only=True)
-            except rbd.ImageNotFound:
-                return None
-            with image:
-                return self._described(image, name)
+            return self._seen(pool, name) or self._unfinished(pool, name)
 
     def owned(self) -> tuple[Volume, ...]:
         """Return the images of the pool that are ours, and those that one of our runs was about to mark."""
         with self._used() as pool:
-            names = sorted(rbd.RBD().list(pool))
-        found = [self.find(name) for name in names]
+            found = [self._seen(pool, name) for name in sorted(rbd.RBD().list(pool))]
         return tuple(volume for volume in found if volume is not None and volume.marks is not None)
 
     def users(self, volume: Volume) -> tuple[str, ...]:
@@ -233,7 +226,7 @@ class RbdPool:
 
     def _made(self, make: Callable[[Any, str], None], name: str, size: int, marks: Marks) -> Volume:
         """Make an image under a name of our run, then give it size, marks and name."""
-        unmarked = f"debvisor-unmarked-{marks.token}-{secrets.token_hex(8)}"
+        unmarked = f"{name}.unmarked-{marks.token}"
         with self._used(name) as pool:
             make(pool, unmarked)
             try:
@@ -247,9 +240,25 @@ class RbdPool:
                 raise
         return self._present(name)
 
+    def _seen(self, pool: Any, name: str) -> Volume | None:
+        try:
+            image = rbd.Image(pool, name, read_only=True)
+        except rbd.ImageNotFound:
+            return None
+        with image:
+            return self._described(image, name)
+
+    def _unfinished(self, pool: Any, name: str) -> Volume | None:
+        """Look for an image that was to get this name."""
+        for called in rbd.RBD().list(pool):
+            unfinished = UNMARKED.fullmatch(called)
+            if unfinished and unfinished["name"] == name:
+                return self._seen(pool, called)
+        return None
+
     def _described(self, image: Any, name: str) -> Volume:
         if unfinished := UNMARKED.fullmatch(name):
-            marks: Marks | None = Marks(token=unfinished[1])
+            marks: Marks | None = Marks(token=unfinished["token"])
         else:
             marks = Marks.read(_marks(image))
         snapshots = {each["name"] for each in image.list_snaps()}

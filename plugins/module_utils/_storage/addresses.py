@@ -79,5 +79,8 @@ def beside(url: str, suffix: str) -> str:
 
 
 def redirected(url: str, location: str) -> str:
-    """Return where a redirect leads."""
-    return split(urljoin(url, location)).geturl()
+    """Return where a redirect leads, or "" where that makes no sense."""
+    try:
+        return split(urljoin(url, location)).geturl()
+    except ValueError:
+        return ""

@@ -128,6 +128,10 @@ class Record:
         """The file that was verified."""
         return Identity(self.inode, self.size, self.mtime_ns)
 
+    def origin(self, name: str) -> Origin:
+        """Return where the image of that name came from."""
+        return Origin(self.url, self.etag, self.size, name.rpartition(".")[2])
+
     def written(self) -> bytes:
         """Return it as it is kept."""
         return json.dumps(asdict(self), indent=1).encode() + b"\n"
@@ -179,7 +183,7 @@ class Entry:
 
     @property
     def evictable(self) -> bool:
-        """True where a limit may take it away. What has no record may be somebody else's file."""
+        """True where a limit may take it away."""
         return self.record is not None and not self.pinned and not self.in_use
 
 
@@ -228,8 +232,11 @@ class Pruning:
 
 
 def prune(entries: Iterable[Entry], limits: Limits, *, now: float, free: int) -> Pruning:
-    """Choose the images that go, the longest unused first, and no more of them than the limits ask for."""
-    entries = tuple(entries)
+    """Choose the images that go, the longest unused first, and no more of them than the limits ask for.
+
+    What has no record may be somebody else's file: it neither goes nor counts.
+    """
+    entries = [entry for entry in entries if entry.record is not None]
     total = sum(entry.room for entry in entries)
     victims: list[Victim] = []
     for entry in sorted(filter(lambda each: each.evictable, entries), key=_least_recent):

@@ -31,16 +31,15 @@ class Stock:
         """Bytes that images take on disk."""
         return sum(entry.room for entry in self.images)
 
-    def room_of(self, kind: str) -> int:
-        """Bytes that leftovers of that kind take on disk."""
-        return sum(each.room for each in self.leftovers if each.kind == kind)
+    @property
+    def evictable(self) -> int:
+        """Bytes of images that limits may take away."""
+        return sum(entry.room for entry in self.images if entry.evictable)
 
-
-def stock(folder: Folder, inventory: Inventory) -> Stock:
-    """Take stock. Where there is no folder there is nothing."""
-    if not folder.there():
-        return Stock((), (), 0)
-    return Stock(inventory.entries(), inventory.leftovers(), folder.free())
+    @property
+    def useless(self) -> int:
+        """Bytes of what is neither an image nor of use to one."""
+        return sum(each.room for each in self.leftovers)
 
 
 class CacheLooking:
@@ -51,35 +50,43 @@ class CacheLooking:
         self._pool = pool_
         self._clock = clock
 
+    def stock(self, path: str | None) -> Stock:
+        """Take stock. Where there is no folder there is nothing."""
+        return self._stock(self._folder(path))
+
     def look(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return all that is in the cache. No write."""
-        folder = self.folder(params["path"])
-        inventory = Inventory(folder, self._clock)
-        found = stock(folder, inventory)
+        """Return all that is in the cache, for people. No write."""
+        folder = self._folder(params["path"])
+        stock, inventory = self._stock(folder), Inventory(folder, self._clock)
         return {
             "folder": folder.path("").rstrip("/"),
             "exists": folder.there(),
-            "images": [_image(folder, entry) for entry in found.images],
+            "images": [_image(folder, entry) for entry in stock.images],
             "quarantine": [
                 {**told, "reason": inventory.why_quarantined(told["name"])}
-                for told in _leftovers(folder, found, "quarantine")
+                for told in _leftovers(folder, stock, "quarantine")
             ],
-            "parts": _leftovers(folder, found, "part"),
+            "parts": _leftovers(folder, stock, "part"),
             "totals": {
-                "images": len(found.images),
-                "room": found.room,
-                "evictable": sum(each.room for each in found.images if each.evictable),
-                "leftovers": sum(each.room for each in found.leftovers),
-                "free": found.free,
+                "images": len(stock.images),
+                "room": stock.room,
+                "evictable": stock.evictable,
+                "leftovers": stock.useless,
+                "free": stock.free,
             },
         }
 
-    def folder(self, path: str | None) -> Folder:
-        """Return the cache's folder."""
+    def _folder(self, path: str | None) -> Folder:
         try:
             return self._open_folder(pool.folder(path, None if path else self._pool.facts()))
         finally:
             self._pool.close()
+
+    def _stock(self, folder: Folder) -> Stock:
+        if not folder.there():
+            return Stock((), (), 0)
+        inventory = Inventory(folder, self._clock)
+        return Stock(inventory.entries(), inventory.leftovers(), folder.free())
 
 
 def _image(folder: Folder, entry: Entry) -> dict[str, Any]:
@@ -95,7 +102,7 @@ def _image(folder: Folder, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _leftovers(folder: Folder, found: Stock, kind: str) -> list[dict[str, Any]]:
+def _leftovers(folder: Folder, stock: Stock, kind: str) -> list[dict[str, Any]]:
     return [
         {
             "path": folder.path(each.names[0]),
@@ -103,6 +110,6 @@ def _leftovers(folder: Folder, found: Stock, kind: str) -> list[dict[str, Any]]:
             "room": each.room,
             "since": at(each.changed),
         }
-        for each in found.leftovers
+        for each in stock.leftovers
         if each.kind == kind
     ]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,19 @@ from .cache import Entry, Identity, Leftover, Limits
 from .pool import PoolFacts
 from .sizes import Size
 
-LEFTOVER_AGE = 7 * 86400
-"""Seconds after which what is of no use goes in a prune."""
+DEFAULTS: Mapping[str, Any] = {
+    "state": "present",
+    "path": None,
+    "checksum": None,
+    "image_type": "qcow2",
+    "pinned": None,
+    "max_age": None,
+    "max_bytes": None,
+    "min_free": None,
+    "leftover_age": 604800.0,
+    "timeout": 3600.0,
+}
+"""The options of ``image_cache`` where nobody says otherwise, but for those that say how to reach an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +45,8 @@ class Wanted:
     image_type: str = "qcow2"
     pinned: bool | None = None
     limits: Limits = field(default_factory=Limits)
-    leftover_age: float = LEFTOVER_AGE
-    timeout: float = 3600
+    leftover_age: float = 0
+    timeout: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +254,18 @@ def _without(
     return _planned(
         seen,
         [*removals, *discards],
-        {"images": [shown(entry) for entry in seen.entries]},
-        {"images": [shown(entry) for entry in seen.entries if entry.name not in gone]},
+        {**_useless(seen.leftovers), "images": [shown(entry) for entry in seen.entries]},
+        {
+            **_useless(each for each in seen.leftovers if each not in leftovers),
+            "images": [shown(entry) for entry in seen.entries if entry.name not in gone],
+        },
         warnings,
         facts={"freed": sum(rooms), "removed": sorted(gone)},
     )
+
+
+def _useless(leftovers: Iterable[Leftover]) -> dict[str, Any]:
+    return {"leftovers": [each.names[0] for each in leftovers]}
 
 
 _USELESS = {
@@ -259,8 +277,10 @@ _USELESS = {
 
 
 def _verified(seen: Seen, wanted: Wanted) -> Plan:
-    bad = [each for each in seen.hashed if not each.good]
-    doubtful = [each for each in seen.hashed if each.good and not each.entry.verified]
+    """Prove and put away. A file without a record that is not what it is called is somebody else's."""
+    hashed = [each for each in seen.hashed if each.good or each.entry.record is not None]
+    bad = [each for each in hashed if not each.good]
+    doubtful = [each for each in hashed if each.good and not each.entry.verified]
     proofs = [
         Action("prove", each.entry.name, "it was in doubt, and is good", payload=each)
         for each in doubtful
@@ -269,8 +289,8 @@ def _verified(seen: Seen, wanted: Wanted) -> Plan:
         Action("quarantine", each.entry.name, f"its SHA-256 is {each.digest}", payload=each)
         for each in bad
     ]
-    before = [shown(each.entry) for each in seen.hashed]
-    after = [{**shown(each.entry), "verified": True} for each in seen.hashed if each.good]
+    before = [shown(each.entry) for each in hashed]
+    after = [{**shown(each.entry), "verified": True} for each in hashed if each.good]
     return _planned(
         seen,
         [*proofs, *removals],
@@ -278,7 +298,7 @@ def _verified(seen: Seen, wanted: Wanted) -> Plan:
         {"images": after},
         tuple(f"The image {each.entry.name} is damaged" for each in bad),
         facts={
-            "verified": sorted(each.entry.name for each in seen.hashed if each.good),
+            "verified": sorted(each.entry.name for each in hashed if each.good),
             "damaged": sorted(each.entry.name for each in bad),
         },
     )

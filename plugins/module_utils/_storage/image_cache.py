@@ -195,6 +195,12 @@ class Cache:
         found, identity = self._folder.digest(name, wanted.tick)
         if found == digest:
             self._inventory.prove(name, identity)
+        elif self._folder.identity(cache.record_of(name)) is None:
+            raise Conflict(
+                f"{self._folder.path(name)} is no image of the cache",
+                why=f"its SHA-256 is {found}, and nothing is known of it",
+                hint="Find out whose it is, and move it away",
+            )
         else:
             self._inventory.put_away(name, name, f"it was changed: its SHA-256 is {found}")
             self.notes.append(

@@ -247,12 +247,15 @@ class Inventory:
         )
 
     def forget(self, name: str) -> None:
-        """Remove an image that was set aside, for good, and its record with it."""
+        """Remove an image that was set aside, for good, and with it what is known of it."""
+        record = self.record(name)
         self._folder.remove(cache.removed(name))
         lock = self._folder.try_lock(name)
         if lock is not None:  # who holds it is about to fetch it anew, and writes a new record
             with lock:
                 self._drop_stray(cache.record_of(name), name)
+                if record is not None:
+                    self._drop_stray(record.origin(name).link, name)
 
     def discard(self, leftover: Leftover) -> bool:
         """Remove a leftover. False where somebody works on that image by now."""

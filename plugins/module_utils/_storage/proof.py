@@ -21,6 +21,8 @@ class Samples:
 
     disk: tuple[int, ...]
     tail: tuple[int, ...]
+    span: int
+    """Bytes of each."""
 
 
 def choose(
@@ -36,29 +38,37 @@ def choose(
     for extent in extents:
         span = (int(extent["start"]), int(extent["start"]) + int(extent["length"]))
         (data if extent.get("data") and not extent.get("zero") else holes).append(span)
-    disk = {
+    length = min(SPAN, virtual_size)
+    disk = [
         *_within(data, OF_DATA, chance),
         *_within(holes, OF_HOLES, chance),
         *_within([(0, virtual_size)], 2 if data or holes else OF_DATA, chance),
-    }
-    last = virtual_size // SPAN * SPAN - SPAN
-    begin = -(-virtual_size // SPAN) * SPAN
-    tail = _within([(begin, volume_size)], OF_TAIL, chance) if volume_size - begin >= SPAN else ()
+    ]
+    tail = _within([(virtual_size, volume_size)], OF_TAIL, chance)
     return Samples(
-        tuple(sorted(at for at in disk if 0 <= at <= max(last, 0))), tuple(sorted(set(tail)))
+        _aligned(disk, 0, virtual_size - length),
+        _aligned(tail, virtual_size, volume_size - length),
+        length,
     )
 
 
 def _within(spans: Sequence[tuple[int, int]], count: int, chance: random.Random) -> tuple[int, ...]:
-    """Return aligned offsets inside the spans: the first and the last place of all, and some by chance, by weight."""
+    """Return offsets inside the spans: the first and the last place of all, and some by chance, by weight."""
     weights = [end - begin for begin, end in spans]
     if not any(weights):
         return ()
     chosen = chance.choices(spans, weights, k=count)
     places = [chance.randrange(begin, end) for begin, end in chosen]
     places += [spans[0][0], spans[-1][1] - 1]
-    places += [end - 1 for begin, end in chosen[: count // 4]]
-    return tuple(place // SPAN * SPAN for place in places)
+    places += [edge for begin, end in chosen[: count // 4] for edge in (begin, end - 1)]
+    return tuple(places)
+
+
+def _aligned(places: Iterable[int], first: int, last: int) -> tuple[int, ...]:
+    """Return where the spans begin in which these places are; the last one ends with what there is."""
+    if last < first:
+        return ()
+    return tuple(sorted({min(max(place // SPAN * SPAN, first), last) for place in places}))
 
 
 def differing(expected: Mapping[int, bytes], found: Mapping[int, bytes]) -> list[int]:

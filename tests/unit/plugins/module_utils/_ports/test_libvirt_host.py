@@ -30,6 +30,8 @@ class LibvirtError(Exception):
 
 
 class Domain:
+    disks = ""
+
     def __init__(self, name: str, state: int, autostart: int = 0, persistent: int = 1) -> None:
         self._name, self._state, self._autostart, self._persistent = (
             name,
@@ -56,6 +58,9 @@ class Domain:
             raise LibvirtError("cannot set autostart for transient domain")
         return self._autostart
 
+    def XMLDesc(self) -> str:
+        return f"<domain><devices>{self.disks}</devices></domain>"
+
     def setAutostart(self, value: int) -> None:
         self.done.append(value)
 
@@ -68,8 +73,8 @@ class Connection:
         self.domains = domains
         self.closed = False
 
-    def listAllDomains(self) -> list[Domain]:
-        return list(self.domains)
+    def listAllDomains(self, active: int = 0) -> list[Domain]:
+        return [each for each in self.domains if not active or each.state()[0] != 5]
 
     def lookupByUUIDString(self, uuid: str) -> Domain:
         for domain in self.domains:
@@ -86,6 +91,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine with libvirt, and its Python module."""
     module = SimpleNamespace(
         VIR_ERR_NO_DOMAIN=42,
+        VIR_CONNECT_LIST_DOMAINS_ACTIVE=1,
         VIR_DOMAIN_RUNNING=1,
         VIR_DOMAIN_BLOCKED=2,
         VIR_DOMAIN_PAUSED=3,
@@ -118,6 +124,30 @@ def test_guests_are_told_with_what_matters(library: Any) -> None:
         ("d6", "shut off", False),
         ("d7", "paused", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("rbd:volumes/web", ("d1", "d3")),
+        ("rbd:volumes/web:id=volumes", ("d1", "d3")),
+        ("rbd:volumes/web2", ()),
+        ("/dev/null", ("d2",)),
+        ("/proc/self/../../dev/null", ("d2",)),
+        ("/dev/zero", ()),
+    ],
+)
+def test_guests_that_run_are_known_by_their_disks(
+    library: Any, path: str, names: tuple[str, ...]
+) -> None:
+    image = "<disk><source protocol='rbd' name='volumes/web'/></disk>"
+    domains = {each.name(): each for each in library.connection.domains}
+    domains["d1"].disks = domains["d5"].disks = image
+    domains["d2"].disks = "<disk><source dev='/dev/null'/></disk>"
+    domains[
+        "d3"
+    ].disks = f"<disk><source file='/gone'/><backingStore>{image[6:-7]}</backingStore></disk>"
+    assert LibvirtHost().running_with_disk(path) == names
 
 
 def test_a_change_is_made_or_the_refusal_is_told(library: Any) -> None:

@@ -92,6 +92,7 @@ def test_an_origin_has_a_port() -> None:
         ("/other", "https://h.example/other"),
         ("c.qcow2?x=1", "https://h.example/a/c.qcow2?x=1"),
         ("//i.example/x", "https://i.example/x"),
+        ("http://[", ""),
         ("http://i.example/x y#z", "http://i.example/x%20y"),
     ],
 )

@@ -48,7 +48,7 @@ URL = "https://storage.example:9000/images/base.qcow2"
         f"SHA512 (base.qcow2) = {LONG}\nSHA256 (base.qcow2) = {DIGEST}\n",
         f"{DIGEST}  base.qcow2\n{DIGEST}  base.qcow2\n",
         f"# made today\n\n{DIGEST}  base.qcow2\n",
-        f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{DIGEST}  base.qcow2\n-----BEGIN PGP SIGNATURE-----\na=\n",
+        f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{DIGEST}  base.qcow2\n-----BEGIN PGP SIGNATURE-----\n",
     ],
 )
 def test_what_people_publish(text: str) -> None:

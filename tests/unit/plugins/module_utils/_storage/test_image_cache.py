@@ -36,8 +36,8 @@ from tests.fakes.images import (
     DIGEST,
     NAME,
     CachingHost,
+    FakePool,
     MemoryImage,
-    NoPool,
     QuietWork,
     sha256,
 )
@@ -235,15 +235,15 @@ def test_the_folder_is_not_made_in_passing(tmp_path: Path) -> None:
     missing = ImageFolder(str(tmp_path / "nowhere"), tmp_path)
     source = MemoryImage(CONTENT)
     with pytest.raises(DebvisorError, match="no folder"):
-        Cache(missing, NoPool(), SystemClock()).store(
+        Cache(missing, FakePool(), SystemClock()).store(
             DIGEST, "qcow2", source, source.look(), QuietWork()
         )
-    assert Cache(missing, NoPool(), SystemClock()).find(DIGEST, "qcow2") is None
+    assert Cache(missing, FakePool(), SystemClock()).find(DIGEST, "qcow2") is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_pool_that_cannot_be_refreshed_fails_nothing(host: CachingHost) -> None:
-    host.pool.trouble = DebvisorError("libvirt is tired")
+    host.pool.trouble["refresh"] = DebvisorError("libvirt is tired")
     host.store(MemoryImage(CONTENT))
     assert host.cache.find(DIGEST, "qcow2") is not None
     assert "libvirt is tired" in host.cache.notes[0]
