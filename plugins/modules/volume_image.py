@@ -131,7 +131,7 @@ options:
       - Folder of the cache. Without it, that of libvirt's pool C(images), or C(/var/lib/libvirt/images).
     type: path
 notes:
-  - Needs the packages C(qemu-utils), and what the backend needs, such as C(lvm2); with O(backend=rbd) C(python3-rbd) and
+  - Needs the package C(qemu-utils), and what the backend needs, such as C(lvm2); with O(backend=rbd) C(python3-rbd) and
     C(qemu-block-extra), C(/etc/ceph/ceph.conf) and the client's keyring. Has to run as root.
   - To follow a run, start it with C(async) and C(poll=0); the playbook P(debvisor.hci.provision_volume#playbook) does
     so.
