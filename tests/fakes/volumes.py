@@ -309,6 +309,7 @@ class FakeDisks:
         self.files, self.pool = files, pool
         self.lost: tuple[int, ...] = ()
         """Offsets of blocks that the device loses on its way."""
+        self.damaged: list[Picture] = []
         self.described: dict[str, Any] = {}
         """What ``info`` says beside or instead of the truth."""
 
@@ -321,7 +322,14 @@ class FakeDisks:
         told = {"format": image.image_type, "virtual-size": len(image.disk)}
         return {**told, **self.described}
 
-    def extents(self, path: str, image_type: str) -> Sequence[Mapping[str, Any]]:
+    def check(self, path: str, image_type: str) -> None:
+        if self._file(path) in self.damaged:
+            raise VerificationFailed("the image is damaged")
+
+    def extents(
+        self, path: str, image_type: str, check: Callable[[], None]
+    ) -> Sequence[Mapping[str, Any]]:
+        check()
         disk = self._file(path).disk
         return [
             {"start": at, "length": BLOCK, "data": any(disk[at : at + BLOCK]), "zero": False}

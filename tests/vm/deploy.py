@@ -49,3 +49,10 @@ def _rendered(**variables: Any) -> str:
     # As Ansible's template module sets it.
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
     return environment.from_string(template).render(**variables)
+
+
+def unit(role: str, name: str) -> None:
+    """Install and enable a unit that a role brings, as the role would."""
+    text = (CHECKOUT / "roles" / role / "templates" / f"{name}.j2").read_bytes()
+    access.run(f"cat > /etc/systemd/system/{name}", stdin=text)
+    access.run(f"systemctl daemon-reload && systemctl enable {name}")

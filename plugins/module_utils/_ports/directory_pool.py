@@ -61,7 +61,9 @@ class DirectoryPool:
                     raise
                 return None
             if not stat.S_ISREG(status.st_mode):
-                return Volume(name, f"inode:{status.st_ino}", 0, path, special="not a regular file")
+                return Volume(
+                    name, f"inode:{status.st_ino}", 0, path, special="link, folder or device"
+                )
             kept = _attributes(path)
         identity = kept.pop("identity", "") or f"inode:{status.st_dev}:{status.st_ino}"
         special = "file with several names" if status.st_nlink > 1 else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -34,7 +34,11 @@ class Disks(Protocol):
 
     def info(self, path: str, image_type: str) -> Mapping[str, Any]: ...
 
-    def extents(self, path: str, image_type: str) -> Sequence[Mapping[str, Any]]: ...
+    def check(self, path: str, image_type: str) -> None: ...
+
+    def extents(
+        self, path: str, image_type: str, check: Callable[[], None]
+    ) -> Iterable[Mapping[str, Any]]: ...
 
     def convert(
         self,
@@ -343,6 +347,7 @@ class VolumeImage(Operation[Request, Seen]):
                     f"the image's disk of {size} bytes does not fit",
                     why=f"{volume.path} has {volume.size}",
                 )
+            disks.check(image.path, image.image_type)
             self._check_unused(backend, volume)
             if not zeroed:
                 self._zero_tail(backend, volume, size)
@@ -378,14 +383,14 @@ class VolumeImage(Operation[Request, Seen]):
                 progress=lambda share: work.progress(int(share * size)),
                 check=work.check,
             )
-        extents = disks.extents(image.path, image.image_type)
+        extents = disks.extents(image.path, image.image_type, work.check)
         self._prove_by_samples(image.path, image.image_type, extents, size, volume)
 
     def _prove_by_samples(
         self,
         path: str,
         image_type: str,
-        extents: Sequence[Mapping[str, Any]],
+        extents: Iterable[Mapping[str, Any]],
         size: int,
         volume: Volume,
     ) -> None:

@@ -97,7 +97,7 @@ def _check_target(seen: Seen, volume: Volume, request: Request) -> None:
     if volume.special:
         raise Refused(
             f"{request.place} is not a plain volume",
-            why=f"it is a {volume.special}",
+            why=f"it is {_a(volume.special)}",
             hint="Choose another name",
         )
     if not sizes.fits(volume.size, request.size):
@@ -200,7 +200,7 @@ def _removal(seen: Seen, request: Request) -> Plan:
     if volume.special:
         raise Refused(
             f"{request.place} is not a plain volume",
-            why=f"it is a {volume.special}",
+            why=f"it is {_a(volume.special)}",
             hint=UNTOUCHED,
         )
     if volume.marks is None and not request.adopt:
@@ -216,6 +216,10 @@ def _removal(seen: Seen, request: Request) -> Plan:
         actions=(Action("remove", request.place, "the volume and all that is on it"),),
         differences=(Difference(request.place, _text(before), ""),),
     )
+
+
+def _a(thing: str) -> str:
+    return f"an {thing}" if thing[0] in "aeiou" else f"a {thing}"
 
 
 def _size_after(seen: Seen, request: Request) -> int:
