@@ -16,7 +16,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # What the lab and the tests need on this machine, as Debian packages.
 PACKAGES := podman netavark aardvark-dns iptables nftables iproute2 mmdebstrap openssh-client python3-venv rsync git \
-  bind9-dnsutils bind9-utils sqv gnupg openssl qemu-system-x86 qemu-utils e2fsprogs
+  bind9-dnsutils bind9-utils sqv gnupg openssl qemu-system-x86 qemu-utils e2fsprogs oathtool
 
 # Programs of the virtual environment, and its collections, for everything that is run from here.
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin:$(CURDIR)/build/bind/usr/sbin:$(CURDIR)/build/prometheus/usr/bin

@@ -72,7 +72,7 @@ RULES: Mapping[str, Rule] = {
     "action": Rule(
         frozenset({"_core", "_ports"}), one_domain=True, ansible=True, plugin_utils=True
     ),
-    "plugin_utils": Rule(frozenset({"_core"}), ansible=True),
+    "plugin_utils": Rule(frozenset({"_core"}), one_domain=True, ansible=True),
     "callback": Rule(frozenset({"_core"}), ansible=True),
     "filter": Rule(frozenset({"_core.errors"}), one_domain=True, ansible=True),
     "doc_fragments": Rule(),

@@ -59,6 +59,7 @@ def test_what_runs_on_a_node_never_reaches_ansible() -> None:
         (ACTION, "from ansible.plugins.action import ActionBase"),
         (ACTION, "from ..plugin_utils.commit_confirm import CommitConfirm"),
         (CONTROLLER, "from ansible.plugins.action import ActionBase"),
+        (CONTROLLER, "from ..module_utils._storage import s3"),
         (CORE, "from .errors import DebvisorError"),
         (CORE, "from . import settings"),
         (CORE, "import os, fcntl"),

@@ -90,16 +90,21 @@ RECIPE = Recipe(
         "python3-netaddr",
         "rsync",
     ),
-    # The least that runs a guest, and the least that is a Ceph cluster with an object gateway.
+    # The least that runs a guest, that is a Ceph cluster with an object gateway, and that asks for a second factor.
     downloaded_bare=(
         "ceph-common",
         "ceph-mgr",
         "ceph-mon",
         "ceph-osd",
         "curl",
+        "gpg",
+        "libpam-google-authenticator",
         "libvirt-daemon",
         "libvirt-daemon-driver-qemu",
+        "pamtester",
         "python3-libvirt",
+        "python3-pyotp",
+        "python3-qrcode",
         "python3-rados",
         "python3-rbd",
         "qemu-block-extra",

@@ -60,7 +60,8 @@ class Outcome:
         """True where the world differs from before: the plan ran, or it failed and could not be taken back."""
         if self.failure is None:
             return bool(self.plan.actions) or self.confirmed
-        return self.committed or (bool(self.done) and not self.rolled_back)
+        left = bool(self.done) and not self.rolled_back
+        return self.committed or left or bool(self.rollback_errors)
 
     @property
     def taken_back(self) -> bool:

@@ -133,10 +133,23 @@ def _follow(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program and what it started: first kindly."""
-    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
+    """End the program and all that it started: first kindly."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    _await_end(process.pid)
+    # As long as its end was not asked for, its number is nobody else's: this reaches none but its own group.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(
+        subprocess.TimeoutExpired
+    ):  # in the kernel, where no signal reaches it
+        process.wait(GRACE)
+
+
+def _await_end(pid: int) -> None:
+    """Wait a while until the program ends, and leave it to be asked for."""
+    until = time.monotonic() + GRACE
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() >= until:
             return
+        time.sleep(0.01)

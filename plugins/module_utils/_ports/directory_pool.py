@@ -17,7 +17,7 @@ from pathlib import Path
 from .._core.durable import sync_folder
 from .._core.errors import Refused, Unreachable
 from .._storage.volumes import Marks, Space, Volume
-from . import open_files
+from . import command, open_files
 
 ENDING = ".raw"
 MARK = "user.debvisor."
@@ -61,7 +61,9 @@ class DirectoryPool:
                     raise
                 return None
             if not stat.S_ISREG(status.st_mode):
-                return Volume(name, f"inode:{status.st_ino}", 0, path, special="not a regular file")
+                return Volume(
+                    name, f"inode:{status.st_ino}", 0, path, special="link, folder or device"
+                )
             kept = _attributes(path)
         identity = kept.pop("identity", "") or f"inode:{status.st_dev}:{status.st_ino}"
         special = "file with several names" if status.st_nlink > 1 else ""
@@ -78,7 +80,7 @@ class DirectoryPool:
 
     def users(self, volume: Volume) -> tuple[str, ...]:
         """Say who has the file open."""
-        with self._told():
+        with self._told(volume.path):
             return open_files.holders(volume.path)
 
     def create(self, name: str, size: int, marks: Marks) -> Volume:
@@ -108,13 +110,17 @@ class DirectoryPool:
         raise Refused(f"{self.pool} cannot clone volumes", hint="Set golden to false")
 
     def mark(self, volume: Volume, marks: Marks) -> Volume:
-        """Replace our marks. One that vanishes goes first: a volume that is half marked must not look proved."""
+        """Replace our marks. One that vanishes goes first: a volume that is half marked must not look proved.
+
+        They are on disk on return: where the power fails, what is then written must not show under the old marks.
+        """
         wanted = marks.written()
-        with self._told(volume.path):
+        with self._told(volume.path), _opened(volume.path) as descriptor:
             for key in set(_attributes(volume.path)) - {*wanted, "identity"}:
-                os.removexattr(volume.path, f"{MARK}{key}")
+                os.removexattr(descriptor, f"{MARK}{key}")
             for key, value in wanted.items():
-                os.setxattr(volume.path, f"{MARK}{key}", value.encode())
+                os.setxattr(descriptor, f"{MARK}{key}", value.encode())
+            os.fsync(descriptor)
         return self._present(volume.name)
 
     def rename(self, volume: Volume, name: str) -> Volume:
@@ -138,24 +144,26 @@ class DirectoryPool:
             sync_folder(Path(self.pool))
 
     def zero(self, volume: Volume, start: int, length: int, tick: Callable[[], None]) -> None:
-        """Write zeros; the end of a file is cut off and grown again, which gives a hole."""
-        with self._told(volume.path), open(volume.path, "r+b", buffering=0) as stream:
-            if start + length >= volume.size:
-                stream.truncate(start)
-                stream.truncate(volume.size)
-                return
+        """Make a hole, or write zeros where the file system cannot do that. The file keeps its size all the time."""
+        tick()
+        place = ("--offset", str(start), "--length", str(length), volume.path)
+        try:
+            command.run(("fallocate", "--punch-hole", *place))
+        except command.ProgramFailed:
+            self._write_zeros(volume, start, length, tick)
+
+    def _write_zeros(
+        self, volume: Volume, start: int, length: int, tick: Callable[[], None]
+    ) -> None:
+        with self._told(volume.path), _opened(volume.path) as descriptor:
             for at in range(start, start + length, BLOCK):
                 tick()
-                _write_all(stream.fileno(), bytes(min(BLOCK, start + length - at)), at)
+                _write_all(descriptor, bytes(min(BLOCK, start + length - at)), at)
 
     def sync(self, volume: Volume) -> None:
         """Wait until the file is on stable storage."""
-        with self._told(volume.path):
-            descriptor = os.open(volume.path, os.O_RDWR)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        with self._told(volume.path), _opened(volume.path) as descriptor:
+            os.fsync(descriptor)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.pool, f"{name}{ENDING}")
@@ -191,6 +199,15 @@ class DirectoryPool:
                 why=cause.strerror or str(cause),
                 hint=hints.get(cause.errno or 0, ""),
             ) from cause
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _attributes(path: str) -> dict[str, str]:

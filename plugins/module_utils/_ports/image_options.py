@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._core.secret import Secret
+from .._storage import s3
 from .._storage.retries import Limits
 from .http_session import Access
 from .image_source import ImageAddress, WebImage
@@ -22,18 +23,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "client_key": {"type": "path", "no_log": False},
     "validate_certs": {"type": "bool", "default": True},
     "connections": {"type": "int", "default": 4},
-    "s3": {
-        "type": "dict",
-        "options": {
-            "endpoint": {"type": "str", "required": True},
-            "access_key": {"type": "str", "required": True, "no_log": False},
-            "secret_key": {"type": "str", "required": True, "no_log": True},
-            "session_token": {"type": "str", "no_log": True},
-            "region": {"type": "str", "default": "us-east-1"},
-            "addressing": {"type": "str", "choices": ["path", "host"], "default": "path"},
-            "valid_for": {"type": "int", "default": 21600},
-        },
-    },
+    "s3": {"type": "dict", "options": s3.SPEC},
     "signed_urls": {
         "type": "dict",
         "no_log": True,

@@ -98,7 +98,7 @@ class LibvirtHost:
 
         What libvirt says is compared by what it leads to, as one device has many names. Parts of a chain count.
         """
-        if not any(os.path.exists(daemon) for daemon in DAEMONS):
+        if not has_libvirt():
             return ()
         wanted = _place(path)
 

@@ -43,7 +43,7 @@ def _open_files() -> Iterator[tuple[int, tuple[str, int, int]]]:
 def _loop_devices() -> Iterator[tuple[str, tuple[str, int, int]]]:
     for device in BLOCK_DEVICES.glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):
-            yield device.parts[3], _key(os.stat(device.read_text().rstrip("\n")))
+            yield device.parent.parent.name, _key(os.stat(device.read_text().rstrip("\n")))
 
 
 def _name(pid: int) -> str:

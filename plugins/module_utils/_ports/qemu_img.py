@@ -8,19 +8,29 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .._core.errors import VerificationFailed
+from .._core.errors import Unreachable, VerificationFailed
 from . import command
 
 MEMORY = 1 << 30
 SECONDS = 30
+LIMITS = ("prlimit", f"--as={MEMORY}", f"--cpu={SECONDS}")
 """What qemu-img may use to look at an image that somebody made to be expensive; as OpenStack and Incus have it."""
+PATIENCE = 4.0 * SECONDS
+"""Seconds that it may take, on a machine that is busy or with a slow disk."""
+DAMAGE, LEAKS = 2, 3
+"""What qemu-img check ends with: the image is corrupt; only room is lost."""
+DAMAGED = re.compile(r"^ERROR.*", re.MULTILINE)
 WRITERS = 8
 """Requests in flight. More gained nothing on two processors, and each holds up to 2 MiB."""
 PERCENT = re.compile(rb"\((\d+(?:\.\d+)?)/100%\)")
-ONE_LINE = re.compile(r"([0-9a-f]{8,16}):  ((?:[0-9a-f]{2} ){1,16})")
+DIFFERENCE = re.compile(rb"mismatch at offset (\d+)")
+DUMPED = re.compile(r"^([0-9a-f]{8,16}):  ((?:[0-9a-f]{2} ){1,16})", re.MULTILINE)
+"""A line of qemu-io's dump. What follows are the bytes as characters, which may look like anything."""
+COMPLAINT = re.compile(r"^(?:read failed|qemu-io): .*", re.MULTILINE)
 READS = 64
 """Samples that are read by one process."""
 
@@ -30,19 +40,53 @@ class QemuImg:
 
     def head(self, path: str, count: int) -> tuple[bytes, int]:
         """Return a file's first bytes and its size: what must be looked at before any program opens the image."""
-        with open(path, "rb") as stream:
-            return stream.read(count), os.fstat(stream.fileno()).st_size
+        try:
+            with open(path, "rb") as stream:
+                return stream.read(count), os.fstat(stream.fileno()).st_size
+        except OSError as cause:
+            raise Unreachable(
+                f"{path} cannot be read", why=cause.strerror or str(cause), hint="Run again"
+            ) from cause
 
     def info(self, path: str, image_type: str) -> dict[str, Any]:
         """Describe an image, with little memory and time, as it may be made to eat both."""
-        limits = ("prlimit", f"--as={MEMORY}", f"--cpu={SECONDS}")
-        words = (*limits, "qemu-img", "info", "--output=json", "-f", image_type, path)
-        return _mapping(command.run(words, timeout=4 * SECONDS).stdout)
+        words = (*LIMITS, "qemu-img", "info", "--output=json", "-f", image_type, path)
+        return dict(json.loads(command.run(words, timeout=PATIENCE).stdout))
 
-    def extents(self, path: str, image_type: str) -> list[Mapping[str, Any]]:
-        """Return the parts of the disk as ``qemu-img map`` has them: start, length, data, zero."""
+    def check(self, path: str, image_type: str) -> None:
+        """Have an image's own books checked. What is missing of one that was cut off would read as zeros.
+
+        :raises VerificationFailed: where they are wrong. Clusters that nothing refers to do no harm.
+        """
+        if image_type == "raw":
+            return
+        try:
+            command.run(
+                (*LIMITS, "qemu-img", "check", "-q", "-f", image_type, path), timeout=PATIENCE
+            )
+        except command.ProgramFailed as failed:
+            if failed.status == LEAKS:
+                return
+            if failed.status != DAMAGE:
+                raise
+            found = DAMAGED.search(failed.why)
+            raise VerificationFailed(
+                "the image is damaged, or was cut off",
+                why=found[0] if found else "",
+                hint="Publish it anew; qemu-img check tells more",
+            ) from failed
+
+    def extents(
+        self, path: str, image_type: str, check: Callable[[], None]
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the parts of the disk as ``qemu-img map`` has them: start, length, data, zero; maybe millions."""
         words = ("qemu-img", "map", "--output=json", "-f", image_type, path)
-        return list(json.loads(command.run(words, timeout=300).stdout))
+        with tempfile.TemporaryFile() as lines:
+            command.watch(words, check=check, said=lines.write)
+            lines.seek(0)
+            for line in lines:
+                if extent := line.strip(b"[], \n"):
+                    yield json.loads(extent)
 
     def convert(
         self,
@@ -96,7 +140,10 @@ class QemuImg:
         :raises VerificationFailed: with the offset of the first difference.
         """
 
+        at: list[bytes] = []
+
         def said(block: bytes) -> None:
+            at.extend(DIFFERENCE.findall(block))
             if found := PERCENT.findall(block):
                 progress(float(found[-1]) / 100)
 
@@ -115,23 +162,30 @@ class QemuImg:
             command.watch([*words, source, target], check=check, said=said)
         except command.ProgramFailed as failed:
             if failed.status == 1:
+                where = f"first at byte {int(at[0])}" if at else "in size or content"
                 raise VerificationFailed(
-                    "the volume is not what the image says",
-                    why="qemu-img compare found a difference",
+                    f"{target} is not what the image says", why=f"they differ, {where}"
                 ) from failed
             raise
 
     def read(
         self, path: str, image_type: str, offsets: Sequence[int], span: int
     ) -> dict[int, bytes]:
-        """Return what stands at these offsets of the disk, read from the medium where that can be."""
+        """Return what stands at these offsets of the disk, read from the medium where that can be.
+
+        :raises Unreachable: where any of it cannot be read.
+        """
         found: dict[int, bytes] = {}
         for first in range(0, len(offsets), READS):
             some = offsets[first : first + READS]
             words = ["qemu-io", "-r", "-f", image_type, "-t", _cache_mode(path, os.O_RDONLY)]
             for offset in some:
                 words += ["-c", f"read -v {offset} {span}"]
-            found.update(_dumped(command.run([*words, path], timeout=300).stdout, some, span))
+            found.update(_dumped(_told_by([*words, path]), some, span))
+        if any(len(content) != span for content in found.values()):
+            raise Unreachable(
+                f"{path} cannot be read", why="qemu-io printed less than was asked for"
+            )
         return found
 
 
@@ -146,13 +200,19 @@ def _cache_mode(place: str, access: int) -> str:
     return "none"
 
 
-def _mapping(text: str) -> dict[str, Any]:
-    return dict(json.loads(text))
+def _told_by(words: Sequence[str]) -> str:
+    """Return what qemu-io prints. Where it fails, that goes into no error: it is what stands on somebody's disk."""
+    try:
+        return command.run(words, timeout=300).stdout
+    except command.ProgramFailed as failed:
+        complaints = COMPLAINT.findall(failed.why)
+        why = complaints[0] if complaints else f"status {failed.status}"
+    raise Unreachable(f"{words[-1]} cannot be read", why=why)
 
 
 def _dumped(text: str, offsets: Sequence[int], span: int) -> dict[int, bytes]:
     """Read qemu-io's dump: lines of 16 bytes in hex, each with its offset."""
-    lines = {int(at, 16): bytes.fromhex(content) for at, content in ONE_LINE.findall(text)}
+    lines = {int(at, 16): bytes.fromhex(content) for at, content in DUMPED.findall(text)}
     return {
         offset: b"".join(lines.get(at, b"") for at in range(offset, offset + span, 16))
         for offset in offsets

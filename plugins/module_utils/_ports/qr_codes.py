@@ -12,6 +12,7 @@ from .._core.errors import DebvisorError
 
 try:
     import qrcode
+    from qrcode.image.pil import PilImage
 
     MISSING: ImportError | None = None
 except ImportError as absent:  # told at the first use
@@ -24,20 +25,20 @@ class QrCodes:
     def text(self, content: str) -> str:
         """Return lines of half blocks, for a terminal with light letters on a dark ground."""
         written = io.StringIO()
-        _drawn(content).print_ascii(out=written)
+        _drawn(content).print_ascii(out=written, invert=True)
         return written.getvalue()
 
     def png(self, content: str) -> bytes:
         """Return the picture as a file's content."""
         written = io.BytesIO()
-        _drawn(content).make_image().save(written)
+        _drawn(content).make_image(image_factory=PilImage).save(written)
         return written.getvalue()
 
 
 def _drawn(content: str) -> Any:
     if MISSING is not None:
         raise DebvisorError(
-            "the Python library qrcode is missing",
+            "the Python library qrcode, or Pillow for it, is missing",
             why=str(MISSING),
             hint="Install python3-qrcode; the role debvisor.hci.mfa does",
         )

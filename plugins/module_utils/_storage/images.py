@@ -95,7 +95,7 @@ def _qcow2(head: bytes) -> int:
         "it is encrypted": encrypted,
         "its data is in another file": features & DATA_FILE,
         "it is marked as corrupt": features & CORRUPT,
-        "it was not closed properly (qemu-img check -r leaks mends that)": features & DIRTY,
+        "it was not closed properly (qemu-img check -r all mends that)": features & DIRTY,
         "it has features that are not known": features & ~KNOWN_FEATURES,
         "its disk has no size": not 0 < size < LONGEST,
     }

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import heapq
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ class Samples:
 
     disk: tuple[int, ...]
     tail: tuple[int, ...]
+    span: int
+    """Bytes of each."""
 
 
 def choose(
@@ -31,34 +34,69 @@ def choose(
     Errors of interest are whole regions (a discard that is no zeroing, a device that lost its writes), so samples go
     where regions begin and end, as well as anywhere; anywhere alone where the regions are not known.
     """
-    data: list[tuple[int, int]] = []
-    holes: list[tuple[int, int]] = []
+    data, holes = _Choice(OF_DATA, chance), _Choice(OF_HOLES, chance)
     for extent in extents:
-        span = (int(extent["start"]), int(extent["start"]) + int(extent["length"]))
-        (data if extent.get("data") and not extent.get("zero") else holes).append(span)
-    disk = {
-        *_within(data, OF_DATA, chance),
-        *_within(holes, OF_HOLES, chance),
-        *_within([(0, virtual_size)], 2 if data or holes else OF_DATA, chance),
-    }
-    last = virtual_size // SPAN * SPAN - SPAN
-    begin = -(-virtual_size // SPAN) * SPAN
-    tail = _within([(begin, volume_size)], OF_TAIL, chance) if volume_size - begin >= SPAN else ()
+        begin = int(extent["start"])
+        choice = data if extent.get("data") and not extent.get("zero") else holes
+        choice.offer(begin, begin + int(extent["length"]))
+    known = [*data.places(), *holes.places()]
+    length = min(SPAN, virtual_size)
+    disk = _Choice(2 if known else OF_DATA, chance)
+    disk.offer(0, virtual_size)
+    tail = _Choice(OF_TAIL, chance)
+    tail.offer(virtual_size, volume_size)
     return Samples(
-        tuple(sorted(at for at in disk if 0 <= at <= max(last, 0))), tuple(sorted(set(tail)))
+        _begins([*known, *disk.places()], length, 0, virtual_size - length),
+        _begins(tail.places(), length, virtual_size, volume_size - length),
+        length,
     )
 
 
-def _within(spans: Sequence[tuple[int, int]], count: int, chance: random.Random) -> tuple[int, ...]:
-    """Return aligned offsets inside the spans: the first and the last place of all, and some by chance, by weight."""
-    weights = [end - begin for begin, end in spans]
-    if not any(weights):
+class _Choice:
+    """So many bytes chosen by chance, all alike, from regions that come one after the other: an image may have millions
+    of them, and none is kept.
+
+    The byte of number n (from 1) would take the place of one chosen before with a chance of 1/n. The next one that does
+    is drawn at once: that it comes after the n-th has a chance of m/n, where the present one was the m-th.
+    """
+
+    def __init__(self, count: int, chance: random.Random) -> None:
+        self._chance = chance
+        self._seen = 0
+        self._next = [(1, slot) for slot in range(count)]
+        self._chosen = [(0, 0, 0)] * count
+        self._ends: tuple[int, int] | None = None
+
+    def offer(self, begin: int, end: int) -> None:
+        """Let a region's bytes be chosen."""
+        if begin >= end:
+            return
+        self._ends = (self._ends[0] if self._ends else begin, end)
+        self._seen += end - begin
+        while self._next[0][0] <= self._seen:
+            number, slot = self._next[0]
+            self._chosen[slot] = (end - 1 - (self._seen - number), begin, end)
+            following = int(number / (1 - self._chance.random())) + 1
+            heapq.heapreplace(self._next, (following, slot))
+
+    def places(self) -> list[int]:
+        """Return what was chosen, both ends of all, and those of some regions that were hit."""
+        if self._ends is None:
+            return []
+        edges = [at for _place, *region in self._chosen[::4] for at in (region[0], region[1] - 1)]
+        return [
+            self._ends[0],
+            self._ends[1] - 1,
+            *edges,
+            *(place for place, _begin, _end in self._chosen),
+        ]
+
+
+def _begins(places: Iterable[int], span: int, first: int, last: int) -> tuple[int, ...]:
+    """Return where the spans begin in which these places are; the last one ends with what there is."""
+    if last < first:
         return ()
-    chosen = chance.choices(spans, weights, k=count)
-    places = [chance.randrange(begin, end) for begin, end in chosen]
-    places += [spans[0][0], spans[-1][1] - 1]
-    places += [end - 1 for begin, end in chosen[: count // 4]]
-    return tuple(place // SPAN * SPAN for place in places)
+    return tuple(sorted({min(max(place // span * span, first), last) for place in places}))
 
 
 def differing(expected: Mapping[int, bytes], found: Mapping[int, bytes]) -> list[int]:

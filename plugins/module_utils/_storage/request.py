@@ -16,7 +16,8 @@ from .job import id_fault
 
 LONGEST_NAME = 96
 """Characters of a volume's name: what stands beside it for a while has an ending, and LVM allows 127."""
-TOKEN = re.compile(r"[0-9a-f]{8}")
+OURS = re.compile(r"debvisor-image-.*|.*\.(?:new|old)-[0-9a-f]{8}")
+"""Names that runs use for what they clone from, fill, and put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,12 @@ def read(params: Mapping[str, Any]) -> Request:
         problems.append(
             Problem(
                 "volume_name", f"it has {len(name)} characters; 1 to {LONGEST_NAME} are allowed"
+            )
+        )
+    if OURS.fullmatch(name):
+        problems.append(
+            Problem(
+                "volume_name", f"{name!r} is a name that runs of this module use for themselves"
             )
         )
     if not pool or "\0" in pool or (params["backend"] == "directory" and not pool.startswith("/")):

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from .._core.errors import Conflict, Refused, TimedOut, VerificationFailed
 from .._core.plan import Action, Operation, Plan, Receipt
-from . import images, promised, proof, request, volume_plan
+from . import images, promised, proof, request, sizes, volume_plan
 from .images import Image
 from .request import Request
 from .volume_plan import Seen, golden_name, mark_of
 from .volumes import Backend, Marks, Volume
 from .work import CachedImage, ImageCache, ImageSource, RemoteImage, Work
 
+SECTOR = 512
+"""Bytes; what qemu-img writes is a multiple of it."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at whether the work may go on, while another run has a lock."""
 
@@ -32,7 +34,11 @@ class Disks(Protocol):
 
     def info(self, path: str, image_type: str) -> Mapping[str, Any]: ...
 
-    def extents(self, path: str, image_type: str) -> Sequence[Mapping[str, Any]]: ...
+    def check(self, path: str, image_type: str) -> None: ...
+
+    def extents(
+        self, path: str, image_type: str, check: Callable[[], None]
+    ) -> Iterable[Mapping[str, Any]]: ...
 
     def convert(
         self,
@@ -252,9 +258,21 @@ class VolumeImage(Operation[Request, Seen]):
             seen.digest or None, wanted.image_type, source, remote, self._ports.work
         )
         self._inspect(image)
+        self._check_not_there_already(image, wanted)
         self._ports.work.note(image_sha256=image.digest, image_path=image.path)
         self._image = image
         return image
+
+    def _check_not_there_already(self, image: CachedImage, wanted: Request) -> None:
+        """A guest's disk is not replaced by its own image only because nobody told before which image it is."""
+        marks = self._seen.volume.marks if self._seen.volume is not None else None
+        if marks is None or wanted.overwrite == "always" or marks.image != mark_of(image.digest):
+            return
+        raise Conflict(
+            f"{wanted.place} holds this image already",
+            why="nobody published its digest, so that was not known before the image was fetched",
+            hint="Nothing is to be done. Say overwrite: always to fill it afresh",
+        )
 
     def _ready_image(self, wanted: Request) -> CachedImage:
         """Return the image; one that was evicted since we looked is fetched again."""
@@ -329,7 +347,10 @@ class VolumeImage(Operation[Request, Seen]):
                     f"the image's disk of {size} bytes does not fit",
                     why=f"{volume.path} has {volume.size}",
                 )
+            disks.check(image.path, image.image_type)
             self._check_unused(backend, volume)
+            if not zeroed:
+                self._zero_tail(backend, volume, size)
             work.stage("converting", size)
             disks.convert(
                 image.path,
@@ -339,13 +360,17 @@ class VolumeImage(Operation[Request, Seen]):
                 progress=lambda share: work.progress(int(share * size)),
                 check=work.check,
             )
-            if not zeroed and volume.size > size:
-                work.stage("preparing_target", volume.size - size)
-                backend.zero(volume, size, volume.size - size, work.check)
             work.stage("syncing")
             backend.sync(volume)
             self._prove(image, size, volume, wanted)
         return backend.mark(volume, self._proved(mark_of(image.digest), size))
+
+    def _zero_tail(self, backend: Backend, volume: Volume, size: int) -> None:
+        """Make what is beyond the image zeros. The rest of its last sector, qemu-img fills with zeros itself."""
+        start = sizes.rounded_up(size, SECTOR)
+        if volume.size > start:
+            self._ports.work.stage("preparing_target", volume.size - start)
+            backend.zero(volume, start, volume.size - start, self._ports.work.check)
 
     def _prove(self, image: CachedImage, size: int, volume: Volume, wanted: Request) -> None:
         work, disks = self._ports.work, self._ports.disks
@@ -358,23 +383,23 @@ class VolumeImage(Operation[Request, Seen]):
                 progress=lambda share: work.progress(int(share * size)),
                 check=work.check,
             )
-        extents = disks.extents(image.path, image.image_type)
+        extents = disks.extents(image.path, image.image_type, work.check)
         self._prove_by_samples(image.path, image.image_type, extents, size, volume)
 
     def _prove_by_samples(
         self,
         path: str,
         image_type: str,
-        extents: Sequence[Mapping[str, Any]],
+        extents: Iterable[Mapping[str, Any]],
         size: int,
         volume: Volume,
     ) -> None:
-        disks, span = self._ports.disks, proof.SPAN
+        disks = self._ports.disks
         samples = proof.choose(extents, size, volume.size, random.Random())
-        expected = disks.read(path, image_type, samples.disk, span)
-        expected |= dict.fromkeys(samples.tail, bytes(span))
+        expected = disks.read(path, image_type, samples.disk, samples.span)
+        expected |= dict.fromkeys(samples.tail, bytes(samples.span))
         self._ports.work.check()
-        found = disks.read(volume.path, "raw", (*samples.disk, *samples.tail), span)
+        found = disks.read(volume.path, "raw", (*samples.disk, *samples.tail), samples.span)
         if differing := proof.differing(expected, found):
             raise VerificationFailed(
                 f"{volume.path} does not hold what was written to it",
@@ -386,7 +411,10 @@ class VolumeImage(Operation[Request, Seen]):
         return Marks(image, self._ports.token, self._ports.calendar.utc(), size)
 
     def _replace(self, backend: Backend, receipt: Receipt) -> None:
-        """Move the former volume aside and the new one into its place."""
+        """Move the former volume aside and the new one into its place.
+
+        Whoever opened the former one until then is seen once it is aside: nobody comes to it by its name any more.
+        """
         old = backend.find(receipt["name"])
         if (old.identity if old is not None else None) != receipt["old"]:
             raise Conflict(
@@ -395,7 +423,7 @@ class VolumeImage(Operation[Request, Seen]):
             )
         if old is not None:
             self._check_unused(backend, old)
-            backend.rename(old, receipt["aside"])
+            self._check_unused(backend, backend.rename(old, receipt["aside"]))
         if receipt["new"]:
             backend.rename(_present(backend, receipt["new"]), receipt["name"])
 
@@ -410,18 +438,35 @@ class VolumeImage(Operation[Request, Seen]):
             _remove_own(backend, receipt["name"], receipt["token"])
             return None
         if receipt["step"] == "overwrite":
-            return f"{receipt['name']} was being overwritten in place: what it held is lost. Run again to fill it"
-        self._bring_back(backend, receipt)
-        return None
+            return self._tell_of_overwriting(backend, receipt)
+        return self._bring_back(backend, receipt)
 
-    def _bring_back(self, backend: Backend, receipt: Receipt) -> None:
+    def _tell_of_overwriting(self, backend: Backend, receipt: Receipt) -> str | None:
+        """Say what is lost, where it is: the volume's marks changed before its first byte did.
+
+        :raises Refused: in the run that overwrote it, so that this one is not said to have been taken back.
+        """
+        volume = backend.find(receipt["name"])
+        if volume is None or not _carries(volume, receipt["token"]):
+            return None
+        what = f"{receipt['name']} was overwritten in place: what it held before is lost"
+        if receipt["token"] != self._ports.token:
+            return what
+        holds = (volume.marks.image if volume.marks is not None else "") or "part of an image"
+        raise Refused(what, why=f"it now holds {holds}", hint="Run again to fill it")
+
+    def _bring_back(self, backend: Backend, receipt: Receipt) -> str | None:
         present, old = backend.find(receipt["name"]), backend.find(receipt["aside"])
         if receipt["new"] and present is not None and _carries(present, receipt["token"]):
             self._check_unused(backend, present)
             backend.rename(present, receipt["new"])
             present = None
-        if old is not None and old.identity == receipt["old"] and present is None:
-            backend.rename(old, receipt["name"])
+        if old is None or old.identity != receipt["old"]:
+            return None
+        if present is not None:
+            return f"{receipt['name']} is somebody else's by now, so what it was before stays as {receipt['aside']}"
+        backend.rename(old, receipt["name"])
+        return None
 
     def commit(self, receipt: Receipt) -> None:
         """Remove what was replaced."""
@@ -430,12 +475,12 @@ class VolumeImage(Operation[Request, Seen]):
         backend = self._backend(receipt["backend"], receipt["pool"])
         old = backend.find(receipt["aside"])
         if old is not None and old.identity == receipt["old"]:
-            self._ports.work.stage("finalizing")
             backend.remove(old)
 
     def verify(self, plan: Plan, wanted: Request) -> Mapping[str, Any]:
         """Look at the volume once more, and tell what it is."""
         volume = self._backend(wanted.backend, wanted.pool).find(wanted.name)
+        self._ports.work.stage("finalizing")
         if not wanted.present:
             if volume is not None:
                 raise VerificationFailed(f"{wanted.place} is there, though it was removed")
@@ -443,6 +488,10 @@ class VolumeImage(Operation[Request, Seen]):
         if volume is None or volume.marks is None or not volume.marks.image:
             raise VerificationFailed(
                 f"{wanted.place} is not there, or not proved, after all was done"
+            )
+        if plan.actions and not _carries(volume, self._ports.token):
+            raise VerificationFailed(
+                f"{wanted.place} is another volume than the one that was filled"
             )
         told = {"device": volume.path, "identity": volume.identity, "size": volume.size}
         image = self._image or self._seen.cached

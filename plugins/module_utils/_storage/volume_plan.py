@@ -15,7 +15,7 @@ from .sizes import Size
 from .volumes import Space, Volume
 from .work import CachedImage, RemoteImage
 
-RUN_AGAIN = "Nothing was changed"
+UNTOUCHED = "Nothing was changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ def decide(seen: Seen, request: Request) -> Plan:
     """
     if seen.name_fault:
         raise Refused(
-            f"{request.name!r} cannot be the name of a volume", why=seen.name_fault, hint=RUN_AGAIN
+            f"{request.name!r} cannot be the name of a volume", why=seen.name_fault, hint=UNTOUCHED
         )
     if not request.present:
         return _removal(seen, request)
     if seen.volume is not None:
         _check_target(seen, seen.volume, request)
     if is_right(seen, request):
-        told = _told(seen.volume, seen.digest)
+        told = _told(seen.volume)
         return Plan(before=told, after=told, facts={**_facts(seen), "cache_hit": True})
     if seen.volume is not None:
         _check_overwriting(seen, seen.volume, request)
@@ -97,7 +97,7 @@ def _check_target(seen: Seen, volume: Volume, request: Request) -> None:
     if volume.special:
         raise Refused(
             f"{request.place} is not a plain volume",
-            why=f"it is a {volume.special}",
+            why=f"it is {_a(volume.special)}",
             hint="Choose another name",
         )
     if not sizes.fits(volume.size, request.size):
@@ -135,7 +135,7 @@ def _check_room(seen: Seen, request: Request) -> None:
         raise Refused(
             f"the pool {request.pool} is not fit to be written to",
             why="; ".join(seen.space.troubles),
-            hint=RUN_AGAIN,
+            hint=UNTOUCHED,
         )
     target = seen.volume.size if seen.volume is not None and request.in_place else request.size
     if seen.virtual_size > target:
@@ -200,15 +200,15 @@ def _removal(seen: Seen, request: Request) -> Plan:
     if volume.special:
         raise Refused(
             f"{request.place} is not a plain volume",
-            why=f"it is a {volume.special}",
-            hint=RUN_AGAIN,
+            why=f"it is {_a(volume.special)}",
+            hint=UNTOUCHED,
         )
     if volume.marks is None and not request.adopt:
         raise Refused(
             f"{request.place} is not ours", hint="Say adopt: true to have it removed all the same"
         )
     if seen.users:
-        raise Refused(f"{request.place} is in use", why="; ".join(seen.users), hint=RUN_AGAIN)
+        raise Refused(f"{request.place} is in use", why="; ".join(seen.users), hint=UNTOUCHED)
     before = _told(volume)
     return Plan(
         before=before,
@@ -216,6 +216,10 @@ def _removal(seen: Seen, request: Request) -> Plan:
         actions=(Action("remove", request.place, "the volume and all that is on it"),),
         differences=(Difference(request.place, _text(before), ""),),
     )
+
+
+def _a(thing: str) -> str:
+    return f"an {thing}" if thing[0] in "aeiou" else f"a {thing}"
 
 
 def _size_after(seen: Seen, request: Request) -> int:
@@ -228,7 +232,7 @@ def _image(digest: str) -> str:
     return mark_of(digest) if digest else "an image of unpublished digest"
 
 
-def _told(volume: Volume | None, digest: str = "") -> dict[str, object]:
+def _told(volume: Volume | None) -> dict[str, object]:
     if volume is None:
         return {}
     return {"size": volume.size, "image": volume.marks.image if volume.marks is not None else None}

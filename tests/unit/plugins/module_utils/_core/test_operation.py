@@ -165,6 +165,16 @@ def test_killed_again_while_unwinding_a_third_run_completes(world: World) -> Non
     assert world.state == AFTER
 
 
+def test_a_first_step_that_fails_and_cannot_be_undone_has_changed_something(world: World) -> None:
+    def hook(stage: str, name: str) -> None:
+        if (stage, name) in {("applied", "a"), ("undo", "a")}:
+            raise OSError(f"{stage} {name} broke")
+
+    outcome = world.fill(hook)
+    assert (outcome.done, outcome.rollback_errors) == ([], ["fill a: undo a broke"])
+    assert (outcome.rolled_back, outcome.changed) == (False, True)
+
+
 def test_what_cannot_be_undone_is_said_and_its_journal_stays(world: World) -> None:
     def hook(stage: str, name: str) -> None:
         if (stage, name) in {("apply", "c"), ("undo", "b")}:

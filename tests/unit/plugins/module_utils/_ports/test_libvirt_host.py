@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +31,8 @@ class LibvirtError(Exception):
 
 
 class Domain:
+    disks = ""
+
     def __init__(self, name: str, state: int, autostart: int = 0, persistent: int = 1) -> None:
         self._name, self._state, self._autostart, self._persistent = (
             name,
@@ -56,6 +59,9 @@ class Domain:
             raise LibvirtError("cannot set autostart for transient domain")
         return self._autostart
 
+    def XMLDesc(self) -> str:
+        return f"<domain><devices>{self.disks}</devices></domain>"
+
     def setAutostart(self, value: int) -> None:
         self.done.append(value)
 
@@ -67,9 +73,19 @@ class Connection:
     def __init__(self, *domains: Domain) -> None:
         self.domains = domains
         self.closed = False
+        self.volumes: dict[tuple[str, str], str] = {}
 
-    def listAllDomains(self) -> list[Domain]:
-        return list(self.domains)
+    def listAllDomains(self, flags: int = 0) -> list[Domain]:
+        """Those that are active where that is asked for."""
+        return [each for each in self.domains if not flags or each.state()[0] not in (5, 6)]
+
+    def storagePoolLookupByName(self, pool: str) -> Any:
+        def look_up(volume: str) -> Any:
+            if (pool, volume) not in self.volumes:
+                raise LibvirtError("no storage vol", 50)
+            return SimpleNamespace(path=lambda: self.volumes[pool, volume])
+
+        return SimpleNamespace(storageVolLookupByName=look_up)
 
     def lookupByUUIDString(self, uuid: str) -> Domain:
         for domain in self.domains:
@@ -86,6 +102,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine with libvirt, and its Python module."""
     module = SimpleNamespace(
         VIR_ERR_NO_DOMAIN=42,
+        VIR_CONNECT_LIST_DOMAINS_ACTIVE=1,
         VIR_DOMAIN_RUNNING=1,
         VIR_DOMAIN_BLOCKED=2,
         VIR_DOMAIN_PAUSED=3,
@@ -118,6 +135,30 @@ def test_guests_are_told_with_what_matters(library: Any) -> None:
         ("d6", "shut off", False),
         ("d7", "paused", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("rbd:volumes/web", ("d1", "d3")),
+        ("rbd:volumes/web:id=volumes", ("d1", "d3")),
+        ("rbd:volumes/web2", ()),
+        ("/dev/null", ("d2",)),
+        ("/proc/self/../../dev/null", ("d2",)),
+        ("/dev/zero", ()),
+    ],
+)
+def test_guests_that_run_are_known_by_their_disks(
+    library: Any, path: str, names: tuple[str, ...]
+) -> None:
+    image = "<disk><source protocol='rbd' name='volumes/web'/></disk>"
+    domains = {each.name(): each for each in library.connection.domains}
+    domains["d1"].disks = domains["d5"].disks = image
+    domains["d2"].disks = "<disk><source dev='/dev/null'/></disk>"
+    domains[
+        "d3"
+    ].disks = f"<disk><source file='/gone'/><backingStore>{image[6:-7]}</backingStore></disk>"
+    assert LibvirtHost().running_with_disk(path) == names
 
 
 def test_a_change_is_made_or_the_refusal_is_told(library: Any) -> None:
@@ -196,3 +237,63 @@ def test_a_call_that_hangs_is_left_behind(library: Any, monkeypatch: pytest.Monk
             LibvirtHost().guests()
     finally:
         released.set()
+
+
+DISKS = {
+    "a file": "<disk type='file'><source file='{path}'/></disk>",
+    "the same file by another name": "<disk type='file'><source file='{link}'/></disk>",
+    "a device": "<disk type='block'><source dev='{path}'/></disk>",
+    "a volume of a pool": "<disk type='volume'><source pool='p' volume='v'/></disk>",
+    "below another file": (
+        "<disk type='file'><source file='/elsewhere'/>"
+        "<backingStore><source file='{path}'/></backingStore></disk>"
+    ),
+    "being copied to": (
+        "<disk type='file'><source file='/elsewhere'/><mirror><source file='{path}'/></mirror></disk>"
+    ),
+    "the second disk": "<disk><source file='/elsewhere'/></disk><disk><source file='{path}'/></disk>",
+}
+
+
+@pytest.mark.parametrize("disks", DISKS.values(), ids=DISKS)
+def test_a_guest_that_runs_with_a_disk_is_found_by_what_the_disk_is(
+    library: Any, tmp_path: Path, disks: str
+) -> None:
+    path, link = tmp_path / "disk.raw", tmp_path / "link"
+    path.touch()
+    link.symlink_to(path)
+    library.connection.volumes["p", "v"] = str(path)
+    running, paused, off = (library.connection.domains[at] for at in (0, 2, 4))
+    for domain in (running, paused, off):
+        domain.disks = disks.format(path=path, link=link)
+    assert LibvirtHost().running_with_disk(str(path)) == ("d1", "d3")
+    assert LibvirtHost().running_with_disk(str(tmp_path / "other.raw")) == ()
+
+
+def test_a_device_that_is_gone_is_known_by_its_name(library: Any) -> None:
+    library.connection.domains[0].disks = "<disk><source dev='/dev/vg/gone'/></disk>"
+    assert LibvirtHost().running_with_disk("/dev/vg/gone") == ("d1",)
+
+
+def test_drives_without_a_medium_and_guests_that_end_have_no_disk(library: Any) -> None:
+    first, second = library.connection.domains[:2]
+    first.disks = "<disk device='cdrom'/><disk><source protocol='nbd' name='x'/></disk>"
+
+    def gone() -> str:
+        raise LibvirtError("Domain not found", 42)
+
+    second.XMLDesc = gone
+    assert LibvirtHost().running_with_disk("/dev/vg/web") == ()
+
+
+def test_a_guest_whose_disks_are_not_told_might_have_it(library: Any) -> None:
+    library.connection.domains[0].disks = "<disk type='volume'><source pool='p' volume='v'/></disk>"
+    with pytest.raises(Unreachable, match="no storage vol"):
+        LibvirtHost().running_with_disk("/dev/vg/web")
+
+
+def test_a_machine_without_libvirt_has_no_guest_with_a_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(libvirt_host, "DAEMONS", ("/nowhere/libvirtd",))
+    assert LibvirtHost().running_with_disk("/dev/vg/web") == ()
