@@ -913,6 +913,19 @@ def test_a_run_that_is_cancelled_half_way_is_taken_back(world: World) -> None:
     assert world.work.ends == [("the job was cancelled", True)]
 
 
+def test_a_run_that_is_cancelled_between_two_steps_goes_no_further(world: World) -> None:
+    world.give_golden()
+
+    def cancel() -> None:
+        world.work.trouble = Cancelled("the job was cancelled")
+
+    world.board.watchers["pool.mark"] = cancel  # the last that is done to the clone
+    outcome = world.run(golden=True)
+    assert isinstance(outcome.failure, Cancelled)
+    assert "pool.rename" not in world.board.calls
+    assert world.names == {world.golden, "neighbour"}
+
+
 def test_a_run_whose_time_is_over_is_taken_back(world: World) -> None:
     def late() -> None:
         world.work.trouble = TimedOut("the job may work for 3600 s")
