@@ -53,7 +53,8 @@ options:
   pool:
     description:
       - Where the volume is. The volume group with V(lvm), C(GROUP/THINPOOL) with V(lvm_thin), the dataset below which
-        zvols are with V(zfs), the pool with V(rbd), the folder with V(directory).
+        zvols are with V(zfs), the folder with V(directory). With V(rbd), the pool, used as C(client.admin), or
+        C(CLIENT@POOL).
     type: str
     required: true
   state:
@@ -130,7 +131,8 @@ options:
       - Folder of the cache. Without it, that of libvirt's pool C(images), or C(/var/lib/libvirt/images).
     type: path
 notes:
-  - Needs the packages C(qemu-utils), and what the backend needs, such as C(lvm2). Has to run as root.
+  - Needs the package C(qemu-utils), and what the backend needs, such as C(lvm2); with O(backend=rbd) C(python3-rbd) and
+    C(qemu-block-extra), C(/etc/ceph/ceph.conf) and the client's keyring. Has to run as root.
   - To follow a run, start it with C(async) and C(poll=0); the playbook P(debvisor.hci.provision_volume#playbook) does
     so.
 seealso:

@@ -54,9 +54,18 @@ def holder_by(statuses: Mapping[str, Mapping[str, Any]]) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def nothing_to_compare(statuses: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Tell whether no primary has updates that it has yet to share."""
-    return all(told.get("unshared", {}).get("waiting") == 0 for told in statuses.values())
+def at_ease(statuses: Mapping[str, Mapping[str, Any]]) -> bool:
+<<<<<<< HEAD
+    """Tell whether each primary could hold the VIP, and has no updates left that it alone has."""
+    return all(
+        told.get("concerns") == [] and told.get("unshared", {}).get("waiting") == 0
+=======
+    """Tell whether each primary answers, and has no updates left that it alone has."""
+    return all(
+        told.get("healthy") and told.get("unshared", {}).get("waiting") == 0
+>>>>>>> 360e04535bf40abe93fa59dc12631d80aa3b7bca
+        for told in statuses.values()
+    )
 
 
 @dataclass
@@ -192,15 +201,19 @@ class Cluster:
                 verbs.start(self.host, self.lab, node)
 
     def whole(self) -> None:
-        """Wait until the cluster is as it should be: one writer, everybody level, nothing to compare."""
+<<<<<<< HEAD
+        """Wait until the cluster is as it should be: one writer, another that could, everybody level."""
+=======
+        """Wait until the cluster is as it should be: one writer, everybody up and level."""
+>>>>>>> 360e04535bf40abe93fa59dc12631d80aa3b7bca
         if network.partitions(self.lab):
             self.mend()
         told = self.statuses()
-        if holder_by(told) and nothing_to_compare(told) and self.level():
+        if holder_by(told) and at_ease(told) and self.level():
             return  # as a rule, one look is enough
         self.holder()
         eventually("all serials level", self.level, 60)
-        eventually("nothing left to compare", lambda: nothing_to_compare(self.statuses()), 60)
+        eventually("both primaries at ease", lambda: at_ease(self.statuses()), 60)
 
     def reports(self, name: str) -> dict[str, dict[str, Any]]:
         """Return the reports of unshared updates on a node, by path."""

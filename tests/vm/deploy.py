@@ -5,51 +5,43 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
+import io
+import tarfile
 from typing import Any
 
 import jinja2
 import yaml
 
 from tests.lab.layout import CHECKOUT
-from tests.lab.report import LabError
 from tests.vm import access
-from tests.vm.layout import NAME
 
 ROLE = CHECKOUT / "roles" / "node"
-CODE = Path("plugins/module_utils")
+CODE = "plugins/module_utils"
 PROGRAMS = "/usr/libexec/debvisor"
 
 
 def collection() -> None:
-    """Bring code and programs in the machine up to this checkout."""
+    """Bring code and programs in the machine up to this checkout: in one go, for each session takes its time."""
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
-    target = f"{defaults['node_collection_path']}/{CODE}"
-    folders = f"{target} {PROGRAMS} /etc/debvisor/keys /var/lib/debvisor /var/log/debvisor"
-    access.run(f"mkdir -p {folders}")
-    _synchronize(f"{CHECKOUT / CODE}/", target)
-    for program in defaults["node_programs"]:
-        text = _rendered(item=program, node_collection_path=defaults["node_collection_path"])
-        file = f"{PROGRAMS}/{program['name']}"
-        access.run(f"cat > {file} && chmod 0755 {file}", stdin=text.encode())
-
-
-def _synchronize(source: str, target: str) -> None:
-    done = subprocess.run(
-        [
-            *("rsync", "--recursive", "--checksum", "--delete", "--exclude=__pycache__"),
-            f"--rsh=ssh -F {access.SSH_CONFIG}",
-            source,
-            f"{NAME}:{target}/",
-        ],
-        capture_output=True,
-        text=True,
+    path = defaults["node_collection_path"]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
+        archive.add(CHECKOUT / CODE, f"{path}/{CODE}", filter=_without_caches)
+        for program in defaults["node_programs"]:
+            text = _rendered(item=program, node_collection_path=path).encode()
+            entry = tarfile.TarInfo(f"{PROGRAMS}/{program['name']}")
+            entry.size, entry.mode = len(text), 0o755
+            archive.addfile(entry, io.BytesIO(text))
+    folders = "/etc/debvisor/keys /var/lib/debvisor /var/log/debvisor /run/debvisor"
+    access.run(
+        f"rm -rf {path}/{CODE} {PROGRAMS} && mkdir -p {folders} && tar -C / -xz --no-same-owner",
+        stdin=buffer.getvalue(),
         timeout=120,
-        check=False,
     )
-    if done.returncode != 0:
-        raise LabError("cannot copy the collection to the machine", done.stderr, "`make vm` first")
+
+
+def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "__pycache__" in entry.name else entry
 
 
 def _rendered(**variables: Any) -> str:
@@ -57,3 +49,10 @@ def _rendered(**variables: Any) -> str:
     # As Ansible's template module sets it.
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
     return environment.from_string(template).render(**variables)
+
+
+def unit(role: str, name: str) -> None:
+    """Install and enable a unit that a role brings, as the role would."""
+    text = (CHECKOUT / "roles" / role / "templates" / f"{name}.j2").read_bytes()
+    access.run(f"cat > /etc/systemd/system/{name}", stdin=text)
+    access.run(f"systemctl daemon-reload && systemctl enable {name}")

@@ -140,8 +140,15 @@ RECIPE = Recipe(
         "e2scrub_all.timer",
         "e2scrub_reap.service",
         "fstrim.timer",
+        "getty@tty1.service",
         "libvirt-guests.service",
+        "serial-getty@ttyS0.service",
+        "systemd-binfmt.service",
+        "systemd-logind.service",
+        "systemd-networkd-persistent-storage.service",
         "systemd-networkd-wait-online.service",
+        "user@.service",
+        "zfs-share.service",
     ),
 )
 

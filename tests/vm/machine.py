@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,6 +40,7 @@ KERNEL_OPTIONS = (
     "root=/dev/vda rw console=ttyS0 mitigations=off no5lvl nowatchdog audit=0 cryptomgr.notests"
 )
 """Without what costs an emulated processor time and shows us nothing."""
+TERMINAL_CODES = re.compile(r"\x1b[\[\]][0-?]*[ -/]*[@-~]")
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -87,7 +89,7 @@ def wait_until_ready(before: str = "") -> Stopwatch:
             return watch
         if watch.seconds - told > PROGRESS_EVERY:
             told = watch.seconds
-            say(NAME, f"[{watch}] {_last_lines(1).strip() or 'nothing on the console yet'}")
+            say(NAME, f"[{watch}] {_last_lines(1) or 'nothing on the console yet'}")
         time.sleep(POLL)
     raise LabError(
         "the machine does not come up", _last_lines(15), f"the serial console is {SERIAL_LOG}"
@@ -237,7 +239,8 @@ def _wait(met: Callable[[], bool], seconds: float) -> None:
 
 
 def _last_lines(count: int) -> str:
-    return "\n".join(_console().splitlines()[-count:])
+    lines = [line.strip() for line in TERMINAL_CODES.sub("", _console()).splitlines()]
+    return "\n".join([line for line in lines if line][-count:])
 
 
 def _console() -> str:

@@ -32,6 +32,8 @@ USER = {
     "access_key": "TESTERSACCESSKEY0001",
     "secret_key": "testers+secret/key/that+opens/nothing+else",
 }
+AUTHORITY = "/etc/ceph/authority.pem"
+"""On the node: who certified the gateway."""
 CURL = "/root/curl-s3"
 CODE = "plugins/module_utils"
 COLLECTION = "/usr/share/ansible/collections/ansible_collections/debvisor/hci"
@@ -164,7 +166,7 @@ class Gateway:
         return {
             "/etc/ceph/ceph.conf": _configuration(short, address, self.host),
             "/etc/ceph/gateway.pem": issued.certificate.read_text() + issued.key.read_text(),
-            "/etc/ceph/authority.pem": self.authority.certificate.read_text(),
+            AUTHORITY: self.authority.certificate.read_text(),
             CURL: _curl_options(),
         }
 
@@ -177,7 +179,7 @@ show-error
 fail-with-body
 aws-sigv4 = "aws:amz:default:s3"
 user = "{USER["access_key"]}:{USER["secret_key"]}"
-cacert = "/etc/ceph/authority.pem"
+cacert = "{AUTHORITY}"
 """
 
 

@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Interrupt ``volume_image`` everywhere, where the volumes are, with all its real parts; and look at what is left.
 
-Runs without pytest: ``python3 interruptions.py KIND POOL HOW [golden|in_place] [FIRST]``. A child process fills a
-volume that holds one image with another one, and is interrupted at one point; then what is left is taken back as a boot
+Runs without pytest: ``python3 interruptions.py KIND POOL HOW [golden|in_place|beside] [POINT]``. A child process fills
+a volume that holds one image with another one, and is interrupted; what is left is then taken back as a boot
 would, and the volume must hold either image, whole, and nothing else may be left. That is done for every stage, and
 before and after every change that the backend makes, however many these are. One line of JSON is printed for each.
 
 HOW is ``kill`` (SIGKILL), ``term``, ``cancel`` (a request, as volume_job makes it) or ``fail`` (the change is refused).
-``hold`` stops at the point FIRST, and says so, for whoever wants to reset the machine; ``check`` only looks.
+``points`` prints them all; ``hold`` stops at POINT, and says so, for whoever wants to reset the machine; ``check`` only
+looks at what is there.
 """
 
 from __future__ import annotations
@@ -190,6 +191,7 @@ def make_image(name: str, raw: Path) -> None:
         ["sha256sum", image.name], cwd=WORK, check=True, capture_output=True, text=True
     ).stdout
     Path(f"{image}.sha256").write_text(digest)
+    os.sync()  # the machine may be reset
 
 
 def holds(path: str, raw: Path) -> bool:
@@ -354,9 +356,13 @@ def main() -> int:
             json.dumps({"point": "check", "status": 0, "held": held, "new": None, "faults": faults})
         )
         return 0
-    points = rounds.points()
     if how == "hold":
-        rounds.interrupt(0, points[int(rest[1])])
+        rounds.held = what_is_left(kind, pool, rounds.images)[1]
+        rounds.interrupt(0, rest[1])
+        return 1
+    points = rounds.points()
+    if how == "points":
+        print(json.dumps(points))
         return 0
     for number, point in enumerate(points):
         if how == "fail" and not point.startswith("before change"):

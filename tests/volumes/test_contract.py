@@ -22,7 +22,7 @@ def checks(program: str) -> list[str]:
     """Name them, read from the text: the programs themselves run on nodes."""
     found = [
         each.name
-        for each in ast.parse(Path(__file__).with_name(program).read_text()).body
+        for each in ast.parse((Path(__file__).parent / program).read_text()).body
         if isinstance(each, ast.FunctionDef)
         and any(isinstance(mark, ast.Name) and mark.id == "check" for mark in each.decorator_list)
     ]

@@ -325,8 +325,9 @@ class TotpSecret(Operation[Wanted, Observed]):
             raise VerificationFailed(
                 f"{self._path(wanted)} is not what was written", why=observed.problem
             )
-        if self._made is not None and enrolment != self._made:
-            raise VerificationFailed(f"{self._path(wanted)} holds another enrolment")
+        # Not the whole of it: an attempt to log in may have been noted in its options by now.
+        if self._made is not None and enrolment.secret != self._made.secret:
+            raise VerificationFailed(f"{self._path(wanted)} holds another secret")
         sealed = {"sealed": self._sealed} if self._sealed else {}
         return {"user": wanted.user, **_shown(enrolment, facts), **sealed}
 

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask many servers for SOA records at once, over UDP, within one budget. Standard library alone, to start fast.
+"""Ask many servers for SOA records at once, over UDP, within one budget.
+
+Little of the standard library alone, because dns-check starts every second (dataclasses would take longer to load
+than all that is asked here).
 
 The sockets are connected: a port that nobody listens on then answers at once (ECONNREFUSED from ICMP, see udp(7)).
 """
@@ -14,7 +17,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _HEADER = struct.Struct("!6H")
 _SOA, _IN = 6, 1
@@ -22,8 +25,7 @@ _QR, _AA = 0x8000, 0x0400
 NOERROR = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A zone's SOA, asked of the server at ``address``."""
 
     address: str
@@ -31,8 +33,7 @@ class Question:
     port: int = 53
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back. ``serial`` is None where the answer holds no SOA of the zone."""
 
     rcode: int

@@ -12,38 +12,28 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.client
-import random
 import threading
 import time
 from collections import deque
-from typing import Protocol
 
-from .._core.errors import Refused, Unreachable
+from .._core.errors import Refused
 from .._storage import addresses
 from .._storage.ranges import Arrivals, Delivered, Parts, Span
-from .._storage.retries import Flow
-from .._storage.work import RemoteImage
+from .._storage.retries import Flow, Portion
+from .._storage.work import RemoteImage, Work
 from .connections import Sockets
 from .crew import Crew
-from .http_session import Broken, Session, Way, reaching
+from .http_session import Broken, Session, Way, patience, reaching
 from .part_file import PartFile
 
 BLOCK = 1 << 18
-"""Bytes that one connection takes at once."""
+"""Bytes that one connection takes at once, at most."""
 HASH_BLOCK = 1 << 20
 AHEAD = 256 << 20
 """Bytes that may come before they are hashed. Where the network is faster than the hash, more would be written out of
 the page cache and have to be read from disk again."""
 RECORD_SECONDS = 1.0
 """How often the map is written. A run that is killed loses what came in that time, and the parts at hand."""
-
-
-class Watched(Protocol):
-    """The two things that a transfer tells and asks the job."""
-
-    def progress(self, done: int) -> None: ...
-
-    def check(self) -> None: ...
 
 
 class Changed(Exception):
@@ -60,6 +50,8 @@ class _Lane:
     def __init__(self, way: Way, url: str) -> None:
         self.sockets = Sockets()
         self.session = Session(way, url, self.sockets)
+        self.buffer = memoryview(bytearray(BLOCK))
+        self.portion = Portion(BLOCK)
         self.received = 0
         self.flow: Flow | None = None
         """Of the request at hand."""
@@ -95,16 +87,17 @@ class Transfer:
             self._crew.at_stop(functools.partial(lane.sockets.cut, for_good=True))
             self._crew.add(functools.partial(self._fetch, lane))
 
-    def run(self, work: Watched) -> str:
+    def run(self, work: Work) -> str:
         """Do it, and return the SHA-256 of the whole. All is on disk then.
 
         :raises Changed: :raises RangesRefused: :raises Broken: the last of them only where nothing can be resumed.
         """
+        work.progress(self._arrivals.received)  # what an earlier attempt had left
         self._crew.run(functools.partial(self._tick, work))
         work.progress(self._arrivals.received)
         return self._hash.hexdigest()
 
-    def _tick(self, work: Watched) -> None:
+    def _tick(self, work: Work) -> None:
         work.check()
         work.progress(self._arrivals.received)
         now = time.monotonic()
@@ -144,18 +137,7 @@ class Transfer:
                     raise
                 came = missing.length - self._arrivals.rest(index).length
                 failures = 1 if came >= BLOCK else failures + 1
-                self._crew.pause(self._patience(failures, broken))
-
-    def _patience(self, failures: int, broken: Broken) -> float:
-        retry = self._limits.retry
-        pause = retry.pause(failures, broken.after, random.random)
-        if pause is None:
-            raise Unreachable(
-                f"{self._shown} was not delivered",
-                why=f"{broken}; attempt {failures} of {retry.attempts}",
-                hint="Run again: what has come is kept",
-            ) from broken
-        return pause
+                self._crew.pause(patience(self._limits.retry, failures, broken, self._shown))
 
     def _receive(self, lane: _Lane, index: int, wanted: Span) -> None:
         flow = lane.flow = Flow(self._limits.stall_rate, self._limits.stall_seconds)
@@ -164,16 +146,19 @@ class Transfer:
             self._agree(response, wanted)
             offset = wanted.start
             while offset < wanted.end:
+                began = time.monotonic()
                 with reaching(self._shown):
-                    block = response.read1(min(BLOCK, wanted.end - offset))
-                if not block:
+                    room = lane.buffer[: min(lane.portion.size, wanted.end - offset)]
+                    count = response.readinto(room)
+                lane.portion.took(time.monotonic() - began)
+                if not count:
                     came = offset - wanted.start
                     raise Broken(f"the connection ended after {came} of {wanted.length} bytes")
                 self._crew.check()
-                self._file.write(block, offset)
-                offset += len(block)
-                lane.received += len(block)
-                self._arrived(index, len(block))
+                self._file.write(room[:count], offset)
+                offset += count
+                lane.received += count
+                self._arrived(index, count)
             with reaching(self._shown):
                 if response.read(1):
                     raise Refused(f"{self._shown}: more comes than the server said")

@@ -13,6 +13,7 @@ import base64
 import contextlib
 import functools
 import http.client
+import random
 import re
 import ssl
 import time
@@ -21,10 +22,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
-from .._core.errors import Refused
+from .._core.errors import Refused, Unreachable
 from .._core.secret import Secret
 from .._storage import addresses
-from .._storage.retries import Limits, retry_after, worth_another_try
+from .._storage.retries import Limits, Retry, retry_after, worth_another_try
 from .connections import Connection, SafeConnection, Sockets
 from .web import REQUEST_HEADERS
 
@@ -43,6 +44,18 @@ class Broken(Exception):
     def __init__(self, why: str, after: float = 0.0) -> None:
         super().__init__(why)
         self.after = after
+
+
+def patience(retry: Retry, failures: int, broken: Broken, what: str) -> float:
+    """Return the seconds until the next attempt.
+
+    :raises Unreachable: where it is not worth another one.
+    """
+    pause = retry.pause(failures, broken.after, random.random)
+    if pause is None:
+        why = f"{broken}; attempt {failures} of {retry.attempts}"
+        raise Unreachable(f"{what} was not delivered", why=why) from broken
+    return pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +230,21 @@ class Session:
         connection = self._connected(parts)
         proxy = _proxy(parts) if parts.scheme == "http" else None
         wanted = addresses.target(parts)
-        connection.request(
-            "GET",
-            f"http://{addresses.host(parts)}{wanted}" if proxy else wanted,
-            headers={
-                **self._way.headers(parts),
-                **(_proxy_headers(proxy) if proxy else {}),
-                **headers,
-            },
-        )
+        try:
+            connection.request(
+                "GET",
+                f"http://{addresses.host(parts)}{wanted}" if proxy else wanted,
+                headers={
+                    **self._way.headers(parts),
+                    **(_proxy_headers(proxy) if proxy else {}),
+                    **headers,
+                },
+            )
+        except ValueError:  # its text holds the value
+            raise Refused(
+                f"a header for {addresses.host(parts)} cannot be sent",
+                why="there is a line's end or another forbidden character in it",
+            ) from None
         return connection.getresponse()
 
     def _connected(self, parts: SplitResult) -> Connection:

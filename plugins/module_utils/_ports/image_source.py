@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 import http.client
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .._core.errors import Conflict, Refused, TimedOut, Unreachable
+from .._core.errors import Conflict, Refused, TimedOut
 from .._core.secret import Secret
 from .._storage import addresses
 from .._storage.ranges import Delivered, Parts, Span
@@ -23,7 +22,7 @@ from .connections import Sockets
 from .crew import Crew, aside
 from .crew import pause as rest
 from .http_ranges import Changed, RangesRefused, Transfer, refuse_encoding
-from .http_session import Access, Broken, Session, Way, reaching
+from .http_session import Access, Broken, Session, Way, patience, reaching
 from .part_file import PartFile
 
 Result = TypeVar("Result")
@@ -114,7 +113,7 @@ class WebImage:
                 return self._transfer(image, part, work, ranged=False)
             except Broken as broken:
                 failures += 1
-                pause = self._patience(failures, broken)
+                pause = patience(self._address.limits.retry, failures, broken, self.shown)
             rest(pause, work.check)
 
     def _transfer(self, image: RemoteImage, part: str, work: Work, *, ranged: bool) -> str:
@@ -177,17 +176,7 @@ class WebImage:
                 session.close()
                 crew.check()
                 failures += 1
-                crew.pause(self._patience(failures, broken))
-
-    def _patience(self, failures: int, broken: Broken) -> float:
-        retry = self._address.limits.retry
-        pause = retry.pause(failures, broken.after, random.random)
-        if pause is None:
-            raise Unreachable(
-                f"{self.shown} was not delivered",
-                why=f"{broken}; attempt {failures} of {retry.attempts}",
-            ) from broken
-        return pause
+                crew.pause(patience(self._address.limits.retry, failures, broken, self.shown))
 
     def _look(self, session: Session) -> RemoteImage:
         wanted = Span(0, HEAD_BYTES)

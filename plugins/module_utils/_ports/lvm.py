@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .._core.errors import DebvisorError, Refused, Unreachable
+from .._storage import sizes
 from .._storage.volumes import Marks, Space, Volume
 from . import block_device, command
 
@@ -42,7 +43,7 @@ FIELDS = ",".join(
         "lv_path",
         "lv_layout",
         "lv_role",
-        "lv_permissions",
+        "lv_attr",
         "lv_device_open",
         "lv_health_status",
         "lv_tags",
@@ -89,13 +90,12 @@ class LogicalVolumes:
     def users(self, volume: Volume) -> tuple[str, ...]:
         """Say who has it open. Device-mapper's own count also knows users in the kernel that leave no other trace."""
         found = block_device.users(volume.path)
-        if not found and self._still(volume)["lv_device_open"]:
-            return ("the kernel",)
-        return found
+        record = self._records().get(volume.name, {})
+        return found or (("the kernel",) if record.get("lv_device_open") == "open" else ())
 
     def mark(self, volume: Volume, marks: Marks) -> Volume:
         """Replace our marks, all at once."""
-        present = {tag for tag in self._still(volume)["lv_tags"].split(",") if tag.startswith(MARK)}
+        present = {tag for tag in self._plain(volume)["lv_tags"].split(",") if tag.startswith(MARK)}
         wanted = set(_tags(marks))
         changes = [f"--deltag={tag}" for tag in sorted(present - wanted)]
         changes += [f"--addtag={tag}" for tag in sorted(wanted - present)]
@@ -105,7 +105,7 @@ class LogicalVolumes:
 
     def rename(self, volume: Volume, name: str) -> Volume:
         """Rename; LVM itself refuses a name that is taken."""
-        self._still(volume)
+        self._plain(volume)
         self._change("lvrename", self.group, volume.name, name)
         renamed = self._present(name)
         if renamed.identity != volume.identity:
@@ -116,7 +116,7 @@ class LogicalVolumes:
         """Remove the volume of this identity: LVM is told the UUID, not the name."""
         if volume.name not in self._records():
             return
-        self._still(volume)
+        self._plain(volume)
         words = ("lvremove", "--yes", "--select", f"lv_uuid={volume.identity}", self.group)
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -190,15 +190,20 @@ class LogicalVolumes:
             raise Unreachable(f"{self._full(name)} vanished")
         return volume
 
-    def _still(self, volume: Volume) -> Record:
-        """Return the record of this very volume. :raises Refused: where it is gone, or its name is another one's."""
-        record = self._records().get(volume.name)
+    def _plain(self, volume: Volume) -> Record:
+        """Return the record of this very volume.
+
+        :raises Refused: where it is gone, its name is another one's, or it is more than a plain volume.
+        """
+        records = self._records()
+        record = records.get(volume.name)
         if record is None or record["lv_uuid"] != volume.identity:
-            raise Refused(
-                f"{self._full(volume.name)} is another volume than before",
-                hint="Nothing was done to it",
-            )
-        return record
+            what = "another volume than before"
+        elif special := self._special(record, records):
+            what = f"more than a plain volume: {special}"
+        else:
+            return record
+        raise Refused(f"{self._full(volume.name)} is {what}", hint="Nothing was done to it")
 
     def _full(self, name: str) -> str:
         return f"{self.group}/{name}"
@@ -284,7 +289,7 @@ class ThinVolumes(LogicalVolumes):
 
     def clone(self, golden: Volume, name: str, size: int, marks: Marks) -> Volume:
         """Make a snapshot, which is a volume of its own: it outlives the golden one."""
-        self._still(golden)
+        self._plain(golden)
         active = ("--setactivationskip", "n", "--permission", "rw")
         words = ("lvcreate", "--yes", "--snapshot", *active, "--name", name, *_adding(marks))
         self._change(*words, self._full(golden.name))
@@ -294,7 +299,7 @@ class ThinVolumes(LogicalVolumes):
 
     def seal(self, volume: Volume) -> None:
         """Let the kernel refuse writes."""
-        if self._still(volume)["lv_permissions"] != "read-only":
+        if self._plain(volume)["lv_attr"][1] != "r":
             self._change("lvchange", "--permission", "r", self._full(volume.name))
 
     def zero(self, volume: Volume, start: int, length: int, tick: Callable[[], None]) -> None:
@@ -317,7 +322,7 @@ def _layout(record: Record | None) -> list[str]:
 
 def _size(size: int) -> str:
     """Whole sectors, as LVM wants them; it rounds up to extents by itself."""
-    return f"{-(-size // SECTOR) * SECTOR}b"
+    return f"{sizes.rounded_up(size, SECTOR)}b"
 
 
 def _tags(marks: Marks) -> list[str]:

@@ -63,13 +63,12 @@ class PartFile:
                     raise
                 os.ftruncate(self._handle, self.size)
 
-    def write(self, block: bytes, offset: int) -> None:
+    def write(self, block: memoryview, offset: int) -> None:
         """Put a block where it belongs."""
-        view = memoryview(block)
         with self._using():
-            while view:
-                count = os.pwrite(self._handle, view, offset)
-                view, offset = view[count:], offset + count
+            while block:
+                count = os.pwrite(self._handle, block, offset)
+                block, offset = block[count:], offset + count
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Fill the buffer from there, and return how many bytes there were; at least one."""

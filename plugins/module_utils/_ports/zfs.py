@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from .._core.errors import DebvisorError, Refused, Unreachable
+from .._storage import sizes
 from .._storage.volumes import Marks, Space, Volume
 from . import block_device, command
 
@@ -84,29 +85,31 @@ class ZfsVolumes:
 
     def create(self, name: str, size: int, marks: Marks) -> Volume:
         """Make a volume with its space reserved, so that it cannot run out of it later."""
-        self._change("create", "-V", str(size), *FOR_GUESTS, *_setting(marks), self._full(name))
+        exact = str(sizes.rounded_up(size, GRANULE))
+        self._change("create", "-V", exact, *FOR_GUESTS, *_setting(marks), self._full(name))
         return self._ready(name)
 
     def clone(self, golden: Volume, name: str, size: int, marks: Marks) -> Volume:
         """Make a clone; it has space only for what it does not share."""
-        self._still(golden)
+        self._plain(golden)
         origin = f"{self._full(golden.name)}@{SEAL}"
         self._change("clone", *FOR_GUESTS, *_setting(marks), origin, self._full(name))
         if size > golden.size:
-            self._change("set", f"volsize={size}", self._full(name))
+            exact = sizes.rounded_up(size, GRANULE)
+            self._change("set", f"volsize={exact}", self._full(name))
         return self._ready(name)
 
     def seal(self, volume: Volume) -> None:
         """Let ZFS refuse writes, then take the snapshot that clones are made from."""
         full = self._full(volume.name)
-        if self._still(volume)["readonly"] != "on":
+        if self._plain(volume)["readonly"] != "on":
             self._change("set", "readonly=on", full)
         if SEAL not in self._snapshots(full):
             self._change("snapshot", f"{full}@{SEAL}")
 
     def mark(self, volume: Volume, marks: Marks) -> Volume:
         """Replace our marks, all at once: one that is not wanted becomes empty."""
-        self._still(volume)
+        self._plain(volume)
         written = marks.written()
         pairs = (f"{MARK}{name}={written.get(name, '')}" for name in MARKS)
         self._change("set", *pairs, self._full(volume.name))
@@ -114,7 +117,7 @@ class ZfsVolumes:
 
     def rename(self, volume: Volume, name: str) -> Volume:
         """Rename; ZFS itself refuses a name that is taken."""
-        self._still(volume)
+        self._plain(volume)
         self._change("rename", self._full(volume.name), self._full(name))
         renamed = self._ready(name)
         if renamed.identity != volume.identity:
@@ -126,14 +129,12 @@ class ZfsVolumes:
         full = self._full(volume.name)
         if not self._datasets(full):
             return
-        self._still(volume)
-        snapshots = self._snapshots(full)
-        if snapshots - {SEAL}:
-            raise Refused(f"{full} has snapshots", hint="Nothing was done to it")
+        self._plain(volume)
+        words = ("destroy", "-r", full) if SEAL in self._snapshots(full) else ("destroy", full)
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                self._change("destroy", *(("-r",) if snapshots else ()), full)
+                self._change(*words)
                 return
             except Refused as refusal:
                 if "busy" not in refusal.why or time.monotonic() > deadline:
@@ -150,19 +151,13 @@ class ZfsVolumes:
         block_device.sync(volume.path)
 
     def _volume(self, name: str, properties: Properties, snapshots: set[str]) -> Volume:
-        marks = _marks(properties)
-        special = ""
-        if properties["type"] != "volume":
-            special = "file system"
-        elif snapshots - ({SEAL} if marks is not None and marks.golden else set()):
-            special = "origin of snapshots"
         return Volume(
             name=name,
             identity=properties["guid"],
             size=int(properties["volsize"]) if properties["type"] == "volume" else 0,
             path=f"/dev/zvol/{self._full(name)}",
-            marks=marks,
-            special=special,
+            marks=_marks(properties),
+            special=_special(properties, snapshots),
         )
 
     def _datasets(self, *where: str, must: bool = False) -> dict[str, Properties]:
@@ -216,13 +211,20 @@ class ZfsVolumes:
             raise Unreachable(f"{self._full(name)} vanished")
         return volume
 
-    def _still(self, volume: Volume) -> Properties:
-        """Return the properties of this very volume. :raises Refused: where its name is another one's now."""
+    def _plain(self, volume: Volume) -> Properties:
+        """Return the properties of this very volume.
+
+        :raises Refused: where it is gone, its name is another one's, or it is more than a plain volume.
+        """
         full = self._full(volume.name)
         properties = self._datasets(full).get(full)
         if properties is None or properties["guid"] != volume.identity:
-            raise Refused(f"{full} is another volume than before", hint="Nothing was done to it")
-        return properties
+            what = "another volume than before"
+        elif special := _special(properties, self._snapshots(full)):
+            what = f"more than a plain volume: {special}"
+        else:
+            return properties
+        raise Refused(f"{full} is {what}", hint="Nothing was done to it")
 
     def _full(self, name: str) -> str:
         return f"{self.pool}/{name}"
@@ -237,6 +239,15 @@ def _setting(marks: Marks) -> list[str]:
 
 def _marks(properties: Properties) -> Marks | None:
     return Marks.read({name: properties.get(f"{MARK}{name}", "") for name in MARKS})
+
+
+def _special(properties: Properties, snapshots: set[str]) -> str:
+    """Return what else it is than a plain volume, or ""."""
+    if properties["type"] != "volume":
+        return "file system"
+    marks = _marks(properties)
+    own = {SEAL} if marks is not None and marks.golden else set()
+    return "origin of snapshots" if snapshots - own else ""
 
 
 def _unreachable(pool: str, cause: command.ProgramFailed) -> DebvisorError:

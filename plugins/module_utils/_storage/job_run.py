@@ -124,7 +124,7 @@ class JobRun:
         self._queueing = Stopwatch(around.clock, queue_timeout)
         self._in_turn = False
         self._recorded_at = self._looked_at = -1.0
-        self._first_byte: int | None = None
+        self._done_before: int | None = None
 
     def begin(self, job_id: str, **facts: Any) -> None:
         """Claim the name and record the job; from here on signals only ask it to stop.
@@ -171,7 +171,7 @@ class JobRun:
         if self._job.status == QUEUED:
             self._go_on()
         self._meter.begin(name, total)
-        self._first_byte = None
+        self._done_before = None
         self._record()
         self._tell("stage")
 
@@ -184,6 +184,7 @@ class JobRun:
 
     def check(self) -> None:
         if name := self._around.signals.received():
+            self._look_for_a_request()  # it says who asked, which a signal does not
             raise Cancelled("the job was stopped", why=f"its process received {name}")
         now = self._clock.monotonic()
         if now - self._looked_at >= LOOK_EVERY:
@@ -282,9 +283,11 @@ class JobRun:
 
     def _count_download(self, done: int) -> None:
         """Count what came over the network: all but what an earlier try had left."""
-        if self._first_byte is None:
-            self._first_byte = done - self._job.bytes_downloaded
-        self._job = replace(self._job, bytes_downloaded=done - self._first_byte)
+        before, self._done_before = self._done_before, done
+        if before is not None and done > before:
+            self._job = replace(
+                self._job, bytes_downloaded=self._job.bytes_downloaded + done - before
+            )
 
     def _record(self) -> None:
         """Replace the record. A job goes on where that fails: whether it ends well does not depend on who looks."""

@@ -90,3 +90,24 @@ class Flow:
             self._since, self._had = now, received
         self.stood_still = now - self._since >= self._seconds
         return self.stood_still
+
+
+class Portion:
+    """How many bytes to wait for at once: few from a slow server, so that one sees whether it sends at all; many from a
+    fast one, as each portion costs the same.
+    """
+
+    LEAST = 1 << 12
+    QUICK = 0.05
+    SLOW = 0.5
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.size = min(self.LEAST, most)
+
+    def took(self, seconds: float) -> None:
+        """Take note of how long the last one took."""
+        if seconds < self.QUICK:
+            self.size = min(self.size * 2, self._most)
+        elif seconds > self.SLOW:
+            self.size = max(self.size // 2, min(self.LEAST, self._most))

@@ -41,7 +41,10 @@ class Work(Protocol):
         """Begin a stage of :mod:`stages`; ``total`` bytes are to be done in it, 0 where nobody knows."""
 
     def progress(self, done: int) -> None:
-        """So many bytes of the stage are done. Cheap: may be called for every block."""
+        """So many bytes of the stage are done. Cheap: may be called for every block.
+
+        The first report of a stage tells what was there before.
+        """
 
     def check(self) -> None:
         """Return while the work may go on. Called at least once a second by everything that takes long.

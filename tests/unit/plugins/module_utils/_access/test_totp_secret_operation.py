@@ -269,6 +269,29 @@ def test_what_is_no_enrolment_is_not_taken_over(world: World) -> None:
     assert "not a regular file" in str(world.run(import_from=str(world.theirs)).failure)
 
 
+def test_an_attempt_to_log_in_meanwhile_is_no_reason_to_fail(world: World) -> None:
+    def attempt() -> None:
+        noted = world.path.read_bytes().replace(b"RATE_LIMIT 3 30", b"RATE_LIMIT 3 30 1764112000")
+        world.path.unlink()
+        world.path.write_bytes(noted)
+        world.path.chmod(0o400)
+
+    files = HookedFiles(attempt, "write", f"/{USER}", after=True)
+    world.done(files, deliver="file", deliver_to=str(world.letter))
+    assert world.enrolment.option("RATE_LIMIT") == "3 30 1764112000"
+
+
+def test_another_secret_meanwhile_is(world: World) -> None:
+    def meddle() -> None:
+        world.path.chmod(0o600)
+        world.path.write_text(THEIRS)
+
+    files = HookedFiles(meddle, "write", f"/{USER}", after=True)
+    outcome = world.run(files, deliver="file", deliver_to=str(world.letter))
+    assert "another secret" in str(outcome.failure)
+    assert world.state == {}
+
+
 def test_rubbish_is_replaced_only_where_allowed(world: World) -> None:
     world.enrol()
     world.path.chmod(0o600)

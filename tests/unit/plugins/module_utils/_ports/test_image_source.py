@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -708,6 +709,13 @@ def test_no_secret_is_shown(server: ObjectServer) -> None:
     assert not [text for text in shown if any(word in text for word in ("hidden", "word", "token"))]
     given = server.log[0].headers
     assert (given["Authorization"], given["X-Token"]) == ("Basic bWU6d29yZA==", "token")
+
+
+def test_a_header_that_cannot_be_sent_is_not_shown(server: ObjectServer) -> None:
+    image = source(server.url(PATH), headers={"X-Token": Secret("hidden\n")})
+    with pytest.raises(Refused, match=r"line's end") as refused:
+        image.look()
+    assert "hidden" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_redirects_are_followed_and_headers_stay_with_their_origin(

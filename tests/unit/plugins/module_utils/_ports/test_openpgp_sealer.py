@@ -73,6 +73,19 @@ def test_the_owner_reads_it_and_nothing_is_left(owner: Owner, temporary: Path) -
     assert list(temporary.iterdir()) == []
 
 
+def test_arguments_and_environment_tell_nothing(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, spy = tmp_path / "seen", tmp_path / "gpg"
+    spy.write_text(f'#!/bin/sh\n{{ echo "$@"; env; }} > {seen}\nexec {openpgp_sealer.GPG} "$@"\n')
+    spy.chmod(0o700)
+    monkeypatch.setattr(openpgp_sealer, "GPG", str(spy))
+    message = OpenPgpSealer().seal(CONTENT, owner.certificate("anna@example.org"))
+    assert owner.gpg("--decrypt", given=message.encode()) == CONTENT
+    assert "--encrypt" in seen.read_text()
+    assert "GEZDGNBV" not in seen.read_text()
+
+
 def test_what_is_no_recipient_is_refused(owner: Owner, temporary: Path) -> None:
     private = owner.gpg("--armor", "--export-secret-keys", "anna@example.org").decode()
     for certificate, why in (

@@ -169,6 +169,9 @@ def test_a_signal_stops_the_job(world: World, name: str) -> None:
     world.signals.came = name
     with pytest.raises(Cancelled, match=name):
         run.check()
+    world.files.request_cancel("j1", "root at node9")
+    with pytest.raises(Cancelled, match="root at node9"):
+        run.check()
 
 
 def test_a_request_stops_the_job_and_says_whose_it_was(world: World) -> None:
@@ -309,10 +312,12 @@ def test_what_came_over_the_network_is_counted(world: World) -> None:
     run.progress(100)
     run.stage("downloading", 100)  # once more, as the object changed
     run.progress(0)
+    run.progress(30)
+    run.progress(0)  # from the beginning, as the server knows no ranges
     run.progress(100)
     run.ended(None, False)
-    assert world.record()["bytes_downloaded"] == 140
-    assert world.files.counters()["downloaded"] == 140
+    assert world.record()["bytes_downloaded"] == 170
+    assert world.files.counters()["downloaded"] == 170
 
 
 def test_each_stage_and_the_end_leave_a_line_in_the_log(world: World) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._storage.retries import (
     Flow,
+    Portion,
     Retry,
     retry_after,
     worth_another_try,
@@ -71,3 +72,19 @@ def test_a_flow_stalls_by_bytes_in_a_stretch_of_time() -> None:
 def test_a_flow_that_drips_stalls_though_each_look_sees_more() -> None:
     flow = Flow(rate=100, seconds=10)
     assert [flow.stalled(second, second) for second in range(11)] == [False] * 10 + [True]
+
+
+def test_a_portion_is_as_large_as_comes_soon() -> None:
+    portion = Portion(1 << 18)
+    sizes = []
+    for seconds in [0.01] * 7 + [0.2] + [0.6] * 8:
+        portion.took(seconds)
+        sizes.append(portion.size >> 10)
+    assert sizes == [8, 16, 32, 64, 128, 256, 256, 256, 128, 64, 32, 16, 8, 4, 4, 4]
+
+
+def test_a_portion_is_never_larger_than_there_is_room_for() -> None:
+    portion = Portion(1000)
+    for seconds in (0, 1, 1):
+        assert portion.size == 1000
+        portion.took(seconds)
