@@ -31,8 +31,8 @@ DIFFERENCE = re.compile(rb"mismatch at offset (\d+)")
 DUMPED = re.compile(r"^([0-9a-f]{8,16}):  ((?:[0-9a-f]{2} ){1,16})", re.MULTILINE)
 """A line of qemu-io's dump. What follows are the bytes as characters, which may look like anything."""
 COMPLAINT = re.compile(r"^(?:read failed|qemu-io): .*", re.MULTILINE)
-READS = 64
-"""Samples that are read by one process."""
+READS = 256
+"""Samples that are read by one process: all of a volume's, as each process connects to Ceph anew."""
 
 
 class QemuImg:
