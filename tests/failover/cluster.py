@@ -55,15 +55,9 @@ def holder_by(statuses: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def at_ease(statuses: Mapping[str, Mapping[str, Any]]) -> bool:
-<<<<<<< HEAD
-    """Tell whether each primary could hold the VIP, and has no updates left that it alone has."""
-    return all(
-        told.get("concerns") == [] and told.get("unshared", {}).get("waiting") == 0
-=======
     """Tell whether each primary answers, and has no updates left that it alone has."""
     return all(
         told.get("healthy") and told.get("unshared", {}).get("waiting") == 0
->>>>>>> 360e04535bf40abe93fa59dc12631d80aa3b7bca
         for told in statuses.values()
     )
 
@@ -201,11 +195,7 @@ class Cluster:
                 verbs.start(self.host, self.lab, node)
 
     def whole(self) -> None:
-<<<<<<< HEAD
-        """Wait until the cluster is as it should be: one writer, another that could, everybody level."""
-=======
         """Wait until the cluster is as it should be: one writer, everybody up and level."""
->>>>>>> 360e04535bf40abe93fa59dc12631d80aa3b7bca
         if network.partitions(self.lab):
             self.mend()
         told = self.statuses()

@@ -60,7 +60,10 @@ class LvmTool:
         return [words for words in self.asked if words[0] not in ("lvs", "vgs")]
 
     def __call__(self, words: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        verb, *rest = words[1:] if words[0].endswith("lvm") else words
+        words = (
+            words[4:] if words[0] == "sh" else words
+        )  # a change is run by a shell that holds a lock
+        verb, *rest = words[1:]
         self.asked.append((verb, *rest))
         if self.failures and self.failures[0][0] == verb:
             raise ProgramFailed(words[0], 5, self.failures.pop(0)[1])

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from typing import IO
 
 from .._core.errors import DebvisorError, TimedOut
 
@@ -42,17 +43,19 @@ def run(
     timeout: float = TIMEOUT,
     content: bytes = b"",
     outlives: bool = False,
+    stdin: IO[bytes] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a quick program to its end; return what it printed.
 
     :param outlives: it goes on to its end when we are killed, for half of its work would be worse than all of it.
+    :param stdin: what it gets as its standard input, instead of ``content``.
     :raises ProgramFailed: where it ends with another status than 0, or is not there.
     :raises TimedOut: where it does not end; it is killed.
     """
     try:
         done = subprocess.run(
             words if outlives else [*MOURNER, *words],
-            input=content.decode(),
+            **({"input": content.decode()} if stdin is None else {"stdin": stdin}),
             capture_output=True,
             text=True,
             errors="replace",

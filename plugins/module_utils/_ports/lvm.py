@@ -15,12 +15,11 @@ from .._core.errors import DebvisorError, Refused, Unreachable
 from .._storage import sizes
 from .._storage.volumes import Marks, Space, Volume
 from . import block_device, command
+from .lasting import Lasting
 
 LVM = "/usr/sbin/lvm"
 MARK = "debvisor."
 """Tags look like ``debvisor.owner=debvisor.hci``."""
-CHANGE_TIMEOUT = 300.0
-"""Seconds for a change: the kernel first writes out what is on its way to the volume."""
 PATIENCE = 10.0
 """Seconds in which a volume that is just being looked at, by udev say, should be let go."""
 PAUSE = 0.5
@@ -65,6 +64,7 @@ class LogicalVolumes:
     def __init__(self, pool: str) -> None:
         self.pool = pool
         self.group, _slash, self.thin_pool = pool.partition("/")
+        self._lasting = Lasting(f"lvm-{self.group}")
 
     def name_fault(self, name: str) -> str:
         """Return why a volume cannot have this name, or ""."""
@@ -167,6 +167,7 @@ class LogicalVolumes:
         return records
 
     def _report(self, kind: str, words: Sequence[str]) -> list[Record]:
+        self._lasting.settle()
         form = ("--reportformat", "json", "--units", "b", "--nosuffix")
         try:
             told = command.run((LVM, words[0], *form, *words[1:])).stdout
@@ -178,9 +179,8 @@ class LogicalVolumes:
         return found
 
     def _change(self, *words: str) -> None:
-        """Change something. Killed half-way, LVM would leave volumes suspended, and whoever uses them waiting."""
         try:
-            command.run((LVM, *words), timeout=CHANGE_TIMEOUT, outlives=True)
+            self._lasting.change((LVM, *words))
         except command.ProgramFailed as cause:
             raise Refused(f"LVM refuses {words[0]} in {self.pool}", why=cause.why) from cause
 

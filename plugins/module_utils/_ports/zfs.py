@@ -13,6 +13,7 @@ from .._core.errors import DebvisorError, Refused, Unreachable
 from .._storage import sizes
 from .._storage.volumes import Marks, Space, Volume
 from . import block_device, command
+from .lasting import Lasting
 
 ZFS = "/usr/sbin/zfs"
 ZPOOL = "/usr/sbin/zpool"
@@ -23,7 +24,6 @@ SEAL = "debvisor"
 PROPERTIES = ",".join(("type", "guid", "volsize", "readonly", *(f"{MARK}{name}" for name in MARKS)))
 GRANULE = 1 << 20
 """A multiple of every block size that a volume can have."""
-CHANGE_TIMEOUT = 300.0
 PATIENCE = 10.0
 """Seconds in which a volume that is just being looked at, by udev say, should be let go."""
 PAUSE = 0.5
@@ -48,6 +48,7 @@ class ZfsVolumes:
 
     def __init__(self, pool: str) -> None:
         self.pool = pool
+        self._lasting = Lasting(f"zfs-{pool.partition('/')[0]}")
 
     def name_fault(self, name: str) -> str:
         """Return why a volume cannot have this name, or ""."""
@@ -188,6 +189,7 @@ class ZfsVolumes:
         return [line.split("\t") for line in told.splitlines()]
 
     def _run(self, *words: str) -> str:
+        self._lasting.settle()
         try:
             return command.run(words).stdout
         except command.ProgramFailed as cause:
@@ -195,7 +197,7 @@ class ZfsVolumes:
 
     def _change(self, *words: str) -> None:
         try:
-            command.run((ZFS, *words), timeout=CHANGE_TIMEOUT, outlives=True)
+            self._lasting.change((ZFS, *words))
         except command.ProgramFailed as cause:
             raise Refused(f"ZFS refuses to {words[0]} in {self.pool}", why=cause.why) from cause
 

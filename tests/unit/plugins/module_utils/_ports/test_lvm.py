@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused, Unreachable
-from ansible_collections.debvisor.hci.plugins.module_utils._ports import command, lvm
+from ansible_collections.debvisor.hci.plugins.module_utils._ports import command, lasting, lvm
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.lvm import (
     LogicalVolumes,
     ThickVolumes,
@@ -24,10 +26,11 @@ OWNER = "debvisor.owner=debvisor.hci"
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> LvmTool:
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LvmTool:
     found = LvmTool()
     found.add_thin_pool()
     monkeypatch.setattr(command, "run", found)
+    monkeypatch.setattr(lasting, "LOCKS", tmp_path)
     monkeypatch.setattr(lvm, "PAUSE", 0)
     monkeypatch.setattr(lvm, "PATIENCE", 0.05)
     return found

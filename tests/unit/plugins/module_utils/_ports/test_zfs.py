@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused, Unreachable
-from ansible_collections.debvisor.hci.plugins.module_utils._ports import block_device, command, zfs
+from ansible_collections.debvisor.hci.plugins.module_utils._ports import (
+    block_device,
+    command,
+    lasting,
+    zfs,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.zfs import GRANULE, ZfsVolumes
 from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Marks, Volume
 
@@ -19,9 +26,10 @@ MARKS = Marks(
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> ZfsTool:
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ZfsTool:
     found = ZfsTool()
     monkeypatch.setattr(command, "run", found)
+    monkeypatch.setattr(lasting, "LOCKS", tmp_path)
     monkeypatch.setattr(block_device, "wait_for", lambda path: None)
     monkeypatch.setattr(zfs, "PAUSE", 0)
     monkeypatch.setattr(zfs, "PATIENCE", 0.05)
