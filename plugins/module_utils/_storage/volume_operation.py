@@ -253,13 +253,12 @@ class VolumeImage(Operation[Request, Seen]):
                 self._replace(backend, receipt)
 
     def _fetch(self, wanted: Request) -> CachedImage:
-        """Have the image in the cache, and look at it from outside before anything else does."""
+        """Have the image in the cache."""
         seen, source = self._seen, self._source()
         remote = seen.remote or source.look()
         image = self._ports.cache.store(
             seen.digest or None, wanted.image_type, source, remote, self._ports.work
         )
-        self._inspect(image)
         self._check_not_there_already(image, wanted)
         self._ports.work.note(image_sha256=image.digest, image_path=image.path)
         self._image = image
@@ -334,6 +333,7 @@ class VolumeImage(Operation[Request, Seen]):
         volume = _present(backend, wanted.name)
         self._check_same(volume, self._seen.volume)
         self._check_unused(backend, volume)
+        self._fitting(self._ready_image(wanted), volume)  # an image that is no good costs nothing
         volume = backend.mark(volume, Marks(token=self._ports.token))
         self._populate(backend, volume, wanted, zeroed=False)
 
@@ -350,13 +350,7 @@ class VolumeImage(Operation[Request, Seen]):
         """Fill a volume, make what is beyond the image zeros, have it on the medium, and read it back."""
         image, work, disks = self._ready_image(wanted), self._ports.work, self._ports.disks
         with self._ports.cache.hold(image):
-            size = self._inspect(image).virtual_size
-            if size > volume.size:
-                raise Refused(
-                    f"the image's disk of {size} bytes does not fit",
-                    why=f"{volume.path} has {volume.size}",
-                )
-            disks.check(image.path, image.image_type)
+            size = self._fitting(image, volume)
             self._check_unused(backend, volume)
             if not zeroed:
                 self._zero_tail(backend, volume, size)
@@ -373,6 +367,17 @@ class VolumeImage(Operation[Request, Seen]):
             backend.sync(volume)
             self._prove(image, size, volume, wanted)
         return backend.mark(volume, self._proved(mark_of(image.digest), size))
+
+    def _fitting(self, image: CachedImage, volume: Volume) -> int:
+        """Judge an image as a whole; return the size of its disk, which fits."""
+        size = self._inspect(image).virtual_size
+        if size > volume.size:
+            raise Refused(
+                f"the image's disk of {size} bytes does not fit",
+                why=f"{volume.path} has {volume.size}",
+            )
+        self._ports.disks.check(image.path, image.image_type)
+        return size
 
     def _zero_tail(self, backend: Backend, volume: Volume, size: int) -> None:
         """Make what is beyond the image zeros. The rest of its last sector, qemu-img fills with zeros itself."""

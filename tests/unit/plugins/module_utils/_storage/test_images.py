@@ -99,7 +99,7 @@ def test_an_image_that_was_not_closed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "dirty.qcow2"
     make(path, "-o", "lazy_refcounts=on")
     words = ["qemu-io", "-c", "write 0 64k", "-c", "abort", str(path)]
-    subprocess.run(words, check=False, capture_output=True)
+    subprocess.run(words, check=False, capture_output=True, cwd=tmp_path)
     with pytest.raises(Refused, match="not closed properly"):
         images.read_head(path.read_bytes(), 0, "qcow2")
     subprocess.run(["qemu-img", "check", "-q", "-r", "all", str(path)], check=True)
