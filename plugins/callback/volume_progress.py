@@ -13,7 +13,7 @@ author:
   - the debvisor.hci contributors (@debvisor)
 description:
   - Prints a line whenever a loop on M(debvisor.hci.volume_job_info) looks at a job that got further since. The playbook
-    P(debvisor.hci.provision_volume#playbook) has such a loop.
+    C(debvisor.hci.provision_volume) has such a loop.
 requirements:
   - Has to be named in C(callbacks_enabled) of C(ansible.cfg), or in E(ANSIBLE_CALLBACKS_ENABLED).
 """

@@ -133,7 +133,7 @@ options:
 notes:
   - Needs the package C(qemu-utils), and what the backend needs, such as C(lvm2); with O(backend=rbd) C(python3-rbd) and
     C(qemu-block-extra), C(/etc/ceph/ceph.conf) and the client's keyring. Has to run as root.
-  - To follow a run, start it with C(async) and C(poll=0); the playbook P(debvisor.hci.provision_volume#playbook) does
+  - To follow a run, start it with C(async) and C(poll=0); the playbook C(debvisor.hci.provision_volume) does
     so.
 seealso:
   - module: debvisor.hci.volume_job_info

@@ -55,9 +55,9 @@ def holder_by(statuses: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def at_ease(statuses: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Tell whether each primary could hold the VIP, and has no updates left that it alone has."""
+    """Tell whether each primary answers, and has no updates left that it alone has."""
     return all(
-        told.get("concerns") == [] and told.get("unshared", {}).get("waiting") == 0
+        told.get("healthy") and told.get("unshared", {}).get("waiting") == 0
         for told in statuses.values()
     )
 
@@ -195,7 +195,7 @@ class Cluster:
                 verbs.start(self.host, self.lab, node)
 
     def whole(self) -> None:
-        """Wait until the cluster is as it should be: one writer, another that could, everybody level."""
+        """Wait until the cluster is as it should be: one writer, everybody up and level."""
         if network.partitions(self.lab):
             self.mend()
         told = self.statuses()

@@ -48,6 +48,8 @@ class Held:
     identity: str = field(default_factory=lambda: f"id-{next(NUMBERS)}")
     special: str = ""
     sealed: bool = False
+    origin: str = ""
+    """The golden volume's identity."""
     users: tuple[str, ...] = ()
 
 
@@ -61,10 +63,12 @@ class FakePool:
         *,
         fresh_is_zero: bool = True,
         can_clone: bool = True,
+        clones_need_golden: bool = True,
         free: int = 1 << 30,
     ) -> None:
         self.kind, self.pool = kind, pool
         self.fresh_is_zero, self.can_clone = fresh_is_zero, can_clone
+        self.clones_need_golden = clones_need_golden
         self.room = Space(free, BLOCK)
         self.held: dict[str, Held] = {}
 
@@ -97,10 +101,8 @@ class FakePool:
         if not self.can_clone:
             raise Refused(f"{self.pool} cannot clone volumes")
         assert origin.sealed, "cloned from what may still change"
-        content = bytes(origin.content)
-        return self._make(
-            name, Held(bytearray(content.ljust(self._rounded(size), b"\0")), marks=marks)
-        )
+        content = bytes(origin.content).ljust(self._rounded(size), b"\0")
+        return self._make(name, Held(bytearray(content), marks, origin=origin.identity))
 
     def seal(self, volume: Volume) -> None:
         self._still(volume).sealed = True
@@ -123,6 +125,9 @@ class FakePool:
             return
         if users := self._still(volume).users:
             raise Refused(f"{volume.name} is in use", why="; ".join(users))
+        clones = [name for name, held in self.held.items() if held.origin == volume.identity]
+        if clones and self.clones_need_golden:
+            raise Refused(f"{volume.name} has clones", why=", ".join(clones))
         del self.held[volume.name]
 
     def zero(self, volume: Volume, start: int, length: int, tick: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@
 """Interrupt ``volume_image`` everywhere, where the volumes are, with all its real parts; and look at what is left.
 
 Runs without pytest: ``python3 interruptions.py KIND POOL HOW [golden|in_place|beside] [POINT]``. A child process fills
-a volume that holds one image with another one, and is interrupted at one point; what is left is then taken back as a boot
+a volume that holds one image with another one, and is interrupted; what is left is then taken back as a boot
 would, and the volume must hold either image, whole, and nothing else may be left. That is done for every stage, and
 before and after every change that the backend makes, however many these are. One line of JSON is printed for each.
 

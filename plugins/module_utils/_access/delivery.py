@@ -43,9 +43,10 @@ class Part:
 class Naming:
     """Under which name an authenticator lists it, and how it is drawn."""
 
-    issuer: str
-    label: str
-    picture: str
+    issuer: str = ""
+    label: str = ""
+    picture: str = ""
+    """:data:`TERMINAL`, :data:`PNG`, or empty for none."""
 
 
 def suffixes(picture: str) -> tuple[str, ...]:

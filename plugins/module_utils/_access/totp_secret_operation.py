@@ -64,7 +64,7 @@ class Wanted:
     secret: Secret | None = None
     import_from: str = ""
     code: Secret | None = None
-    naming: Naming = field(default_factory=lambda: Naming("", "", ""))
+    naming: Naming = field(default_factory=Naming)
     scratch_codes: int = 0
     deliver_to: str = ""
     recipient: str = ""

@@ -424,8 +424,13 @@ def _carry_out(
         outcome.awaiting = max(0.0, until - time.time())
         _record(operation, scope, records, outcome, AWAITING)
         return
-    _close(operation, transaction)
-    _record(operation, scope, records, outcome, "changed")
+    outcome.committed = transaction.committed
+    if outcome.committed:  # it is final, even where tidying up fails
+        _record(operation, scope, records, outcome, "changed")
+        _close(operation, transaction)
+    else:
+        _close(operation, transaction)
+        _record(operation, scope, records, outcome, "changed")
 
 
 def _arm(

@@ -247,6 +247,8 @@ class Actor:
     def act(self) -> Step:
         """Decide once and carry it out. A failure is told, and tried again after a pause."""
         step = writer.decide(self.situation())
+        if step.verb is Verb.STAY:
+            self.trouble = ""  # whatever failed before, all is as it should be now
         if step.verb in (Verb.STAY, Verb.WAIT):
             return step
         if step.verb in (Verb.PROMOTE, Verb.PULL) and time.monotonic() < self._retry_at:

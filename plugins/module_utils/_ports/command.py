@@ -75,7 +75,7 @@ def run(
 
 
 def watch(
-    words: Sequence[str], *, check: Callable[[], None], said: Callable[[bytes], None]
+    words: Sequence[str], *, check: Callable[[], None], said: Callable[[bytes], object]
 ) -> None:
     """Run a program that takes long: ``said`` gets what it prints, ``check`` is called several times a second.
 
@@ -115,7 +115,7 @@ def _environment() -> dict[str, str]:
 
 
 def _follow(
-    process: subprocess.Popen[bytes], check: Callable[[], None], said: Callable[[bytes], None]
+    process: subprocess.Popen[bytes], check: Callable[[], None], said: Callable[[bytes], object]
 ) -> None:
     """Read until the program closes its output, then wait for its end."""
     if process.stdout is None:

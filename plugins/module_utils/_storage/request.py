@@ -64,7 +64,7 @@ def read(params: Mapping[str, Any]) -> Request:
                 "volume_name", f"it has {len(name)} characters; 1 to {LONGEST_NAME} are allowed"
             )
         )
-    if OURS.fullmatch(name):
+    if params["state"] == "present" and OURS.fullmatch(name):
         problems.append(
             Problem(
                 "volume_name", f"{name!r} is a name that runs of this module use for themselves"

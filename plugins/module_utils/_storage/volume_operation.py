@@ -246,6 +246,8 @@ class VolumeImage(Operation[Request, Seen]):
                 self._populate(backend, volume, wanted, zeroed=backend.fresh_is_zero)
             case "overwrite":
                 self._overwrite(backend, wanted)
+            case "remove golden":
+                self._remove_golden(backend, wanted)
             case "publish" | "remove":
                 self._ports.work.stage("publishing")
                 self._replace(backend, receipt)
@@ -334,6 +336,13 @@ class VolumeImage(Operation[Request, Seen]):
         self._check_unused(backend, volume)
         volume = backend.mark(volume, Marks(token=self._ports.token))
         self._populate(backend, volume, wanted, zeroed=False)
+
+    def _remove_golden(self, backend: Backend, wanted: Request) -> None:
+        """Remove it at once: aside, one that its clones need would stay under a name that nobody looks for."""
+        volume = _present(backend, wanted.name)
+        self._check_same(volume, self._seen.volume)
+        self._check_unused(backend, volume)
+        backend.remove(volume)
 
     def _populate(
         self, backend: Backend, volume: Volume, wanted: Request, *, zeroed: bool

@@ -210,10 +210,14 @@ def _removal(seen: Seen, request: Request) -> Plan:
     if seen.users:
         raise Refused(f"{request.place} is in use", why="; ".join(seen.users), hint=UNTOUCHED)
     before = _told(volume)
+    remove = Action("remove", request.place, "the volume and all that is on it")
+    if volume.marks is not None and volume.marks.golden:
+        effect = "it can be made from its image again; its backend keeps it while clones need it"
+        remove = Action("remove golden", request.place, effect, Undo.COMPENSABLE)
     return Plan(
         before=before,
         after={},
-        actions=(Action("remove", request.place, "the volume and all that is on it"),),
+        actions=(remove,),
         differences=(Difference(request.place, _text(before), ""),),
     )
 

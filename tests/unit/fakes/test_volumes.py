@@ -13,7 +13,14 @@ from tests.volumes import contract
 NEEDS_A_REAL_ONE = {"a_pool_that_is_not_there_is_an_error", "a_user_is_seen"}
 
 
-@pytest.fixture(params=[{}, {"fresh_is_zero": False, "can_clone": False}], ids=["thin", "thick"])
+KINDS: dict[str, dict[str, bool]] = {
+    "clones that need it": {},
+    "clones that do not": {"clones_need_golden": False},
+    "no clones": {"fresh_is_zero": False, "can_clone": False},
+}
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
 def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakePool:
     made = FakePool(**request.param)
 

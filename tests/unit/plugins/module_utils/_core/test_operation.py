@@ -165,6 +165,16 @@ def test_killed_again_while_unwinding_a_third_run_completes(world: World) -> Non
     assert world.state == AFTER
 
 
+def test_what_is_final_is_on_record_though_tidying_up_fails(world: World) -> None:
+    outcome = world.fill(fail_at("commit", "b", OSError("disk on fire")))
+    assert str(outcome.failure) == "disk on fire"
+    assert (outcome.committed, outcome.changed, outcome.rolled_back) == (True, True, False)
+    assert world.state == AFTER
+    assert [line["result"] for line in world.audit_lines] == ["changed"]
+    assert world.fill().failure is None
+    assert world.open_transactions == []
+
+
 def test_a_first_step_that_fails_and_cannot_be_undone_has_changed_something(world: World) -> None:
     def hook(stage: str, name: str) -> None:
         if (stage, name) in {("applied", "a"), ("undo", "a")}:

@@ -192,7 +192,7 @@ def test_a_pin_survives_whatever_happens_to_the_image(host: CachingHost) -> None
     for change in (
         lambda: os.utime(host.root / NAME, ns=(1, 1)),
         lambda: (host.root / NAME).write_bytes(b"x"),
-        lambda: (host.root / NAME).unlink(),
+        (host.root / NAME).unlink,
     ):
         change()
         host.store(MemoryImage(CONTENT))

@@ -149,7 +149,7 @@ def test_what_a_job_left_is_said(world: World, records: Records) -> None:
 
 def test_a_job_that_dies_of_it_is_said_to(world: World, records: Records) -> None:
     put(world, RUNNING)
-    world.processes.obeys = lambda pid: world.processes.table.pop(pid)
+    world.processes.obeys = world.processes.table.pop
     outcome = cancel(world, records)
     assert (outcome.failure, outcome.facts["jobs"][0]["status"]) == (None, "failed")
     assert [warning.split(":")[0] for warning in outcome.warnings] == [

@@ -59,6 +59,8 @@ def test_options_become_a_request() -> None:
 def test_a_volume_that_shall_be_absent_needs_no_size() -> None:
     wanted = read(state="absent", size=None)
     assert (wanted.present, wanted.size) == (False, 0)
+    for name in ("debvisor-image-0123", "web.old-0123abcd"):
+        assert read(state="absent", volume_name=name).name == name
 
 
 @pytest.mark.parametrize(

@@ -571,6 +571,39 @@ def test_the_first_makes_the_golden_volume_and_the_second_only_clones(world: Wor
     assert well(world.run(golden=True)).changed is False
 
 
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_golden_volume_goes_at_once_or_stays(base: Path, needed: bool) -> None:
+    world = World(base, FakePool(clones_need_golden=needed))
+    well(world.run(golden=True))
+    outcome = world.run(volume_name=world.golden, state="absent")
+    assert verbs(outcome) == ["remove golden"]
+    if needed:
+        assert "has clones: web-root" in str(outcome.failure)
+        assert (outcome.changed, world.names) == (False, {NAME, world.golden, "neighbour"})
+        well(world.run(state="absent"))
+        well(world.run(volume_name=world.golden, state="absent"))
+        assert world.names == {"neighbour"}
+    else:
+        assert world.names == {NAME, "neighbour"}
+        assert bytes(world.volume.content) == world.filled
+    assert world.open_transactions == []
+
+
+def test_a_golden_volume_in_use_or_changed_stays(world: World) -> None:
+    world.give_golden()
+    world.guests.start("web", world.golden)
+    assert "guest web" in str(world.run(volume_name=world.golden, state="absent").failure)
+    world.guests.running.clear()
+    world.board.watchers["work.take_turn"] = lambda: world.guests.start("web", world.golden)
+    outcome = world.run(volume_name=world.golden, state="absent")
+    assert isinstance(outcome.failure, Conflict)
+    world.guests.running.clear()
+    world.board.watchers["work.take_turn"] = world.give_golden
+    outcome = world.run(volume_name=world.golden, state="absent")
+    assert "another volume" in str(outcome.failure)
+    assert world.golden in world.names
+
+
 def test_a_backend_that_cannot_clone_fills_each_volume(base: Path) -> None:
     world = World(base, FakePool(can_clone=False))
     assert "make golden" not in verbs(well(world.run(golden=True)))
@@ -878,6 +911,19 @@ def test_a_run_that_is_cancelled_half_way_is_taken_back(world: World) -> None:
     assert (outcome.rolled_back, outcome.changed, world.volume) == (True, False, old)
     assert world.names == {NAME, "neighbour"}
     assert world.work.ends == [("the job was cancelled", True)]
+
+
+def test_a_run_that_is_cancelled_between_two_steps_goes_no_further(world: World) -> None:
+    world.give_golden()
+
+    def cancel() -> None:
+        world.work.trouble = Cancelled("the job was cancelled")
+
+    world.board.watchers["pool.mark"] = cancel  # the last that is done to the clone
+    outcome = world.run(golden=True)
+    assert isinstance(outcome.failure, Cancelled)
+    assert "pool.rename" not in world.board.calls
+    assert world.names == {world.golden, "neighbour"}
 
 
 def test_a_run_whose_time_is_over_is_taken_back(world: World) -> None:

@@ -220,6 +220,7 @@ PLANS: dict[str, tuple[Request, dict[str, Any], list[str]]] = {
     "absent, unproved": (ABSENT, {"volume": UNPROVED}, ["remove"]),
     "absent, adopted": (replace(ABSENT, adopt=True), {"volume": STRANGER}, ["remove"]),
     "absent already": (ABSENT, {}, []),
+    "absent golden": (ABSENT, {"volume": GOLDEN}, ["remove golden"]),
 }
 
 
