@@ -66,7 +66,7 @@ def watched() -> dict[str, float]:
         begun[name] = round(time.monotonic() - start, 3)
         stage(self, name, total)
 
-    JobRun.stage = noted  # type: ignore[method-assign]
+    JobRun.stage = noted
     return begun
 
 
