@@ -191,7 +191,7 @@ class VolumeImage(Operation[Request, Seen]):
         return golden if golden.marks.image == mark_of(digest) else None
 
     def _inspect(self, cached: CachedImage) -> Image:
-        """Judge an image's head before any program opens it; then ask the program, too. Once in a run: the digest stays."""
+        """Judge an image's head before any program opens it; then ask the program, too. Once: the digest stays."""
         if cached.digest in self._inspected:
             return self._inspected[cached.digest]
         head, size = self._ports.disks.head(cached.path, images.HEAD)
