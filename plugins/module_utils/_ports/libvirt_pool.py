@@ -109,14 +109,14 @@ class LibvirtPool:
     def _with_pool(self, act: Callable[[Any], Result]) -> Result | None:
         if not has_libvirt():
             return None
-        missing = (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_SUPPORT)
 
         def call() -> Result | None:
             hypervisor = self._hypervisor()
             try:
                 pool = hypervisor.storagePoolLookupByName(self.name)
             except libvirt.libvirtError as cause:
-                if cause.get_error_code() not in missing:
+                no_pool = (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_SUPPORT)
+                if cause.get_error_code() not in no_pool:
                     raise
                 return None
             return act(pool)
