@@ -9,10 +9,10 @@ import contextlib
 import os
 import stat
 import threading
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from xml.etree import ElementTree
 
 from .._core.errors import DebvisorError, TimedOut, Unreachable
 
