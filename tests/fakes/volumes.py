@@ -350,7 +350,9 @@ class FakeDisks:
         skip_zeros: bool,
         progress: Callable[[float], None],
         check: Callable[[], None],
+        meanwhile: Callable[[], None],
     ) -> None:
+        meanwhile()
         disk = self._file(source).disk
         for at in range(0, len(disk), BLOCK):
             if at in (0, len(disk) // 2 // BLOCK * BLOCK):

@@ -89,6 +89,7 @@ RECIPE = Recipe(
         "curl",
         "dbus",
         "dmsetup",
+        "e2fsprogs",
         "gdisk",
         "iproute2",
         "kmod",

@@ -25,6 +25,8 @@ contract.CHECKS.clear()
 check = contract.check
 
 SPARE = "/dev/disk/by-id/virtio-spare"
+ASIDE = 8192
+"""Sectors at its beginning that no device on top has, or LVM would find one and the same label twice."""
 NOTHING = ("", "-", "x" * 200, "snapshot1", "pvmove0")
 HIDDEN = ("a_tdata", "a_tmeta", "a_rimage_0", "a_mlog", "lvol0_pmspare")
 
@@ -148,7 +150,7 @@ def a_device_on_top_is_a_user(backend: Backend) -> None:
 def a_user_by_another_node_is_seen(backend: Backend) -> None:
     """As a guest has it: libvirt gives each a /dev of its own."""
     with volume(backend) as made:
-        node = f"/run/{made.name}"
+        node = f"/dev/{made.name}"
         os.mknod(node, 0o600 | 0o060000, os.stat(made.path).st_rdev)
         try:
             with open(node, "rb"):
@@ -226,7 +228,7 @@ def zeros_get_no_blocks(backend: Backend) -> None:
 
 @check
 def killed_at_any_moment_all_is_whole(backend: Backend) -> None:
-    """A run that is killed leaves a marked volume, or none: whoever looks next sees which, as LVM goes on to its end."""
+    """A killed run leaves a marked volume, or none: whoever looks next sees which, as LVM goes on to its end."""
     chance = random.Random(7)
     for _round in range(8):
         called, token = name(), "0123beef"
@@ -253,8 +255,8 @@ def a_write_that_failed_comes_to_light(backend: Backend) -> None:
     """The page cache took the bytes, the disk then did not."""
     if backend.kind == "lvm_thin":
         return  # the same code
-    sectors = int(tool("blockdev", "--getsz", SPARE))
-    tool("dmsetup", "create", "ailing", "--table", f"0 {sectors} linear {SPARE} 0")
+    sectors = int(tool("blockdev", "--getsz", SPARE)) - ASIDE
+    tool("dmsetup", "create", "ailing", "--table", f"0 {sectors} linear {SPARE} {ASIDE}")
     try:
         tool("vgcreate", "ailing", "/dev/mapper/ailing")
         other = open_backend("lvm", "ailing")
@@ -266,13 +268,12 @@ def a_write_that_failed_comes_to_light(backend: Backend) -> None:
                 other.sync(made)
             with refused("to call it zeroed"):
                 other.zero(made, 0, made.size, lambda: None)
-        swap("ailing", f"0 {sectors} linear {SPARE} 0")
+        swap("ailing", f"0 {sectors} linear {SPARE} {ASIDE}")
         other.remove(made)
     finally:
-        swap("ailing", f"0 {sectors} linear {SPARE} 0")
+        swap("ailing", f"0 {sectors} linear {SPARE} {ASIDE}")
         subprocess.run(["vgremove", "--yes", "--force", "ailing"], capture_output=True)
         tool("dmsetup", "remove", "--retry", "ailing")
-        tool("wipefs", "--all", SPARE)
 
 
 def swap(device: str, table: str) -> None:

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(__file__).with_name("interruptions.py")
-STAGES = {
-    "preflight",
-    "resolving_checksum",
-    "checking_cache",
-    "downloading",
-    "creating_volume",
-    "converting",
-    "syncing",
-    "verifying_volume",
-    "publishing",
-    "finalizing",
-}
+STAGES = frozenset(
+    {
+        "preflight",
+        "resolving_checksum",
+        "checking_cache",
+        "downloading",
+        "creating_volume",
+        "converting",
+        "syncing",
+        "verifying_volume",
+        "publishing",
+        "finalizing",
+    }
+)
 """Every stage of a run that replaces a volume, by its name in the job's record."""
 
 
@@ -30,7 +32,7 @@ def told(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
-def judge(output: str, *, stages: set[str] = STAGES) -> None:
+def judge(output: str, *, stages: frozenset[str] = STAGES) -> None:
     """Hold that every point was reached, and that nothing was wrong after any of them."""
     rounds = told(output)
     assert [each for each in rounds if each["faults"]] == []

@@ -75,12 +75,17 @@ def run(
 
 
 def watch(
-    words: Sequence[str], *, check: Callable[[], None], said: Callable[[bytes], object]
+    words: Sequence[str],
+    *,
+    check: Callable[[], None],
+    said: Callable[[bytes], object],
+    meanwhile: Callable[[], None] | None = None,
 ) -> None:
     """Run a program that takes long: ``said`` gets what it prints, ``check`` is called several times a second.
 
-    What either raises ends the program and goes on its way; so does our own end.
+    What any of them raises ends the program and goes on its way; so does our own end.
 
+    :param meanwhile: is called once the program runs. What that prints waits, so it has to check itself.
     :raises ProgramFailed: where it ends with another status than 0.
     """
     with tempfile.TemporaryFile() as errors:
@@ -96,6 +101,8 @@ def watch(
         except OSError as cause:
             raise ProgramFailed(words[0], 127, cause.strerror or str(cause)) from cause
         try:
+            if meanwhile is not None:
+                meanwhile()
             _follow(process, check, said)
         except BaseException:
             _end(process)

@@ -30,8 +30,21 @@ class LibvirtPool:
         self._connection: Any = None
 
     def possible(self) -> bool:
-        """Tell whether this machine has libvirt."""
-        return has_libvirt()
+        """Tell whether this machine has libvirt, and that its storage driver, which is a package of its own."""
+        if not has_libvirt():
+            return False
+
+        def call() -> bool:
+            hypervisor = self._hypervisor()
+            try:
+                hypervisor.numOfStoragePools()
+            except libvirt.libvirtError as cause:
+                if cause.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+                    raise
+                return False
+            return True
+
+        return bounded(call)
 
     def facts(self) -> PoolFacts | None:
         """Return what is known of the pool, or None where there is none.
@@ -96,13 +109,14 @@ class LibvirtPool:
     def _with_pool(self, act: Callable[[Any], Result]) -> Result | None:
         if not has_libvirt():
             return None
+        missing = (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_SUPPORT)
 
         def call() -> Result | None:
             hypervisor = self._hypervisor()
             try:
                 pool = hypervisor.storagePoolLookupByName(self.name)
             except libvirt.libvirtError as cause:
-                if cause.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
+                if cause.get_error_code() not in missing:
                     raise
                 return None
             return act(pool)

@@ -49,6 +49,7 @@ class Disks(Protocol):
         skip_zeros: bool,
         progress: Callable[[float], None],
         check: Callable[[], None],
+        meanwhile: Callable[[], None],
     ) -> None: ...
 
     def compare(
@@ -109,6 +110,7 @@ class VolumeImage(Operation[Request, Seen]):
         self._seen = Seen()
         self._image: CachedImage | None = None
         self._golden: Volume | None = None
+        self._inspected: dict[str, Image] = {}
 
     def parse(self, params: Mapping[str, Any]) -> Request:
         """Check the options."""
@@ -189,10 +191,13 @@ class VolumeImage(Operation[Request, Seen]):
         return golden if golden.marks.image == mark_of(digest) else None
 
     def _inspect(self, cached: CachedImage) -> Image:
-        """Judge an image's head before any program opens it; then ask the program, too."""
+        """Judge an image's head before any program opens it; then ask the program, too. Once: the digest stays."""
+        if cached.digest in self._inspected:
+            return self._inspected[cached.digest]
         head, size = self._ports.disks.head(cached.path, images.HEAD)
         image = images.read_head(head, size, cached.image_type)
         images.confirm(image, self._ports.disks.info(cached.path, cached.image_type))
+        self._inspected[cached.digest] = image
         return image
 
     # -- deciding -----------------------------------------------------------------------------------------------------
@@ -326,7 +331,7 @@ class VolumeImage(Operation[Request, Seen]):
         volume = backend.clone(golden, name, wanted.size, Marks(token=token))
         self._ports.work.stage("verifying_volume")
         size = golden.marks.virtual_size
-        self._prove_by_samples(golden.path, "raw", [], size, volume)
+        self._prove_by_samples(self._samples(golden.path, "raw", [], size, volume), volume)
         backend.mark(volume, self._proved(golden.marks.image, size))
 
     def _overwrite(self, backend: Backend, wanted: Request) -> None:
@@ -355,6 +360,7 @@ class VolumeImage(Operation[Request, Seen]):
             if not zeroed:
                 self._zero_tail(backend, volume, size)
             work.stage("converting", size)
+            expected: dict[int, bytes] = {}
             disks.convert(
                 image.path,
                 image.image_type,
@@ -362,10 +368,11 @@ class VolumeImage(Operation[Request, Seen]):
                 skip_zeros=zeroed,
                 progress=lambda share: work.progress(int(share * size)),
                 check=work.check,
+                meanwhile=lambda: expected.update(self._expected(image, size, volume)),
             )
             work.stage("syncing")
             backend.sync(volume)
-            self._prove(image, size, volume, wanted)
+            self._prove(image, size, volume, expected, wanted)
         return backend.mark(volume, self._proved(mark_of(image.digest), size))
 
     def _fitting(self, image: CachedImage, volume: Volume) -> int:
@@ -386,7 +393,19 @@ class VolumeImage(Operation[Request, Seen]):
             self._ports.work.stage("preparing_target", volume.size - start)
             backend.zero(volume, start, volume.size - start, self._ports.work.check)
 
-    def _prove(self, image: CachedImage, size: int, volume: Volume, wanted: Request) -> None:
+    def _expected(self, image: CachedImage, size: int, volume: Volume) -> dict[int, bytes]:
+        """Read from the image what is going to be looked for; that costs no time while it is converted."""
+        extents = self._ports.disks.extents(image.path, image.image_type, self._ports.work.check)
+        return self._samples(image.path, image.image_type, extents, size, volume)
+
+    def _prove(
+        self,
+        image: CachedImage,
+        size: int,
+        volume: Volume,
+        expected: Mapping[int, bytes],
+        wanted: Request,
+    ) -> None:
         work, disks = self._ports.work, self._ports.disks
         work.stage("verifying_volume", size)
         if wanted.compare:
@@ -397,23 +416,26 @@ class VolumeImage(Operation[Request, Seen]):
                 progress=lambda share: work.progress(int(share * size)),
                 check=work.check,
             )
-        extents = disks.extents(image.path, image.image_type, work.check)
-        self._prove_by_samples(image.path, image.image_type, extents, size, volume)
+        self._prove_by_samples(expected, volume)
 
-    def _prove_by_samples(
+    def _samples(
         self,
         path: str,
         image_type: str,
         extents: Iterable[Mapping[str, Any]],
         size: int,
         volume: Volume,
-    ) -> None:
-        disks = self._ports.disks
+    ) -> dict[int, bytes]:
+        """Return what must stand on the volume, by offset: all pieces are of one length."""
         samples = proof.choose(extents, size, volume.size, random.Random())
-        expected = disks.read(path, image_type, samples.disk, samples.span)
-        expected |= dict.fromkeys(samples.tail, bytes(samples.span))
         self._ports.work.check()
-        found = disks.read(volume.path, "raw", (*samples.disk, *samples.tail), samples.span)
+        expected = self._ports.disks.read(path, image_type, samples.disk, samples.span)
+        return expected | dict.fromkeys(samples.tail, bytes(samples.span))
+
+    def _prove_by_samples(self, expected: Mapping[int, bytes], volume: Volume) -> None:
+        self._ports.work.check()
+        span = max(map(len, expected.values()))
+        found = self._ports.disks.read(volume.path, "raw", sorted(expected), span)
         if differing := proof.differing(expected, found):
             raise VerificationFailed(
                 f"{volume.path} does not hold what was written to it",

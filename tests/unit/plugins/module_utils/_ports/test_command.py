@@ -150,6 +150,27 @@ def test_a_program_that_closed_its_output_is_waited_for(tmp_path: Path) -> None:
     assert done.exists()
 
 
+def test_something_is_done_while_a_program_runs(tmp_path: Path) -> None:
+    go, heard = tmp_path / "go", [b""]
+    script = f"echo begun; while [ ! -e {go} ]; do sleep 0.01; done; echo ended"
+    command.watch(sh(script), check=list, said=heard.append, meanwhile=go.touch)
+    assert b"".join(heard) == b"begun\nended\n"
+
+
+def test_where_that_fails_the_program_ends(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+
+    def fail() -> None:
+        until(lambda: told.exists() and told.read_text().endswith("\n"), "the program runs")
+        raise Stop
+
+    with pytest.raises(Stop):
+        command.watch(
+            sh(f"echo $$ > {told}; exec sleep 600"), check=list, said=list, meanwhile=fail
+        )
+    assert ended(int(told.read_text()))
+
+
 def test_a_long_program_that_fails_is_told_with_what_it_said() -> None:
     with pytest.raises(ProgramFailed, match=r"sh failed \(status 7\): disk on fire") as failed:
         command.watch(sh("echo fine; echo disk on fire >&2; exit 7"), check=list, said=list)

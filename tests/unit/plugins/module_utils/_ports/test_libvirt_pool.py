@@ -72,8 +72,16 @@ class Connection:
     def __init__(self) -> None:
         self.pools: dict[str, Pool] = {}
         self.closed = False
+        self.has_storage = True
+
+    def numOfStoragePools(self) -> int:
+        if not self.has_storage:
+            raise LibvirtError("not supported by the connection driver", 3)
+        return len(self.pools)
 
     def storagePoolLookupByName(self, name: str) -> Pool:
+        if not self.has_storage:
+            raise LibvirtError("not supported by the connection driver", 3)
         if name not in self.pools:
             raise LibvirtError("no storage pool", 49)
         return self.pools[name]
@@ -93,6 +101,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Connection:
     made = Connection()
     module = SimpleNamespace(
         VIR_ERR_NO_STORAGE_POOL=49,
+        VIR_ERR_NO_SUPPORT=3,
         libvirtError=LibvirtError,
         registerErrorHandler=lambda handler, context: None,
         open=lambda uri: made,
@@ -113,6 +122,13 @@ def test_a_pool_is_told(connection: Connection) -> None:
     assert pool.facts() == PoolFacts("rbd", "", active=False, autostart=False)
     pool.close()
     assert connection.closed
+
+
+def test_a_libvirt_without_its_storage_driver_has_no_pools(connection: Connection) -> None:
+    connection.has_storage = False
+    pool = LibvirtPool("images")
+    assert (pool.possible(), pool.facts()) == (False, None)
+    pool.refresh()
 
 
 def test_a_pool_is_made_and_unmade(connection: Connection) -> None:

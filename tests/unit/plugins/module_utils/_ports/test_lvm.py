@@ -271,7 +271,7 @@ def test_troubles_of_a_group(tool: LvmTool, attributes: str, trouble: str) -> No
 )
 def test_a_pool_that_is_not_there_is_an_error(tool: LvmTool, backend: LogicalVolumes) -> None:
     tool.add("a")
-    for look in (lambda: backend.find("b"), backend.owned, lambda: backend.space()):  # type: ignore[attr-defined]
+    for look in (lambda: backend.find("b"), backend.owned, backend.space):
         with pytest.raises(Unreachable, match="there is no"):
             look()
 

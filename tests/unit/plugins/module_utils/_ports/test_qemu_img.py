@@ -38,6 +38,10 @@ class Watched:
     checks: int = 0
     last: int = 1 << 60
     """The check that stops it."""
+    looked: int = 0
+
+    def meanwhile(self) -> None:
+        self.looked += 1
 
     def check(self) -> None:
         self.checks += 1
@@ -69,6 +73,7 @@ class Image:
             skip_zeros=skip_zeros,
             progress=watched.shares.append,
             check=watched.check,
+            meanwhile=watched.meanwhile,
         )
         return watched
 
@@ -213,6 +218,7 @@ def test_a_target_gets_the_whole_disk_and_nothing_beyond_it(image: Image) -> Non
     assert watched.shares == sorted(watched.shares)
     assert watched.shares[-1] == 1.0
     assert watched.checks > 0
+    assert watched.looked == 1
 
 
 def test_where_a_target_is_known_to_be_zeros_none_are_written(image: Image) -> None:
@@ -237,6 +243,7 @@ def test_a_raw_disk_may_look_like_an_image(image: Image) -> None:
         skip_zeros=False,
         progress=Watched().shares.append,
         check=list,
+        meanwhile=list,
     )
     content = Path(image.path).read_bytes()
     assert image.target.read_bytes()[: len(content)] == content
@@ -292,11 +299,12 @@ def test_what_cannot_be_compared_is_no_difference(image: Image) -> None:
 # -- Reading back
 
 
-def test_samples_are_what_stands_there(image: Image) -> None:
+def test_samples_are_what_stands_there(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu_img, "READS", 64)
     offsets = [number * 13 * 512 for number in range(200)]
-    assert len(offsets) > 2 * qemu_img.READS
     found = QemuImg().read(image.path, "qcow2", offsets, SPAN)
     assert found == {at: image.disk[at : at + SPAN] for at in offsets}
+    assert QemuImg().read(str(image.raw), "raw", offsets, SPAN) == found
 
 
 @pytest.mark.parametrize(("size", "span"), [(512, 512), (1000, 1000), (5000, SPAN), (5000, 16)])
@@ -310,31 +318,45 @@ def test_odd_places_of_odd_disks_are_read(tmp_path: Path, size: int, span: int) 
 
 
 def test_a_disk_that_holds_what_a_dump_looks_like_is_read_right(tmp_path: Path) -> None:
-    path = tmp_path / "tricky.raw"
+    raw, path = tmp_path / "tricky.raw", str(tmp_path / "tricky.qcow2")
     content = b"00001000:  41 42 00000000:  ff   ".ljust(48, b"\n") * 512
-    path.write_bytes(content)
+    raw.write_bytes(content)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), path], check=True)
     offsets = list(range(0, 6 * SPAN, SPAN))
-    found = QemuImg().read(str(path), "raw", offsets, SPAN)
+    found = QemuImg().read(path, "qcow2", offsets, SPAN)
     assert found == {at: content[at : at + SPAN] for at in offsets}
 
 
-def test_nothing_is_read_where_nothing_is_asked_for() -> None:
-    assert QemuImg().read("/nowhere/disk", "raw", (), SPAN) == {}
+@pytest.mark.parametrize("image_type", ["raw", "qcow2"])
+def test_nothing_is_read_where_nothing_is_asked_for(image_type: str) -> None:
+    assert QemuImg().read("/nowhere/disk", image_type, (), SPAN) == {}
 
 
-def test_a_disk_that_cannot_be_opened_is_told() -> None:
-    with pytest.raises(Unreachable, match=r"/nowhere/disk cannot be read: qemu-io: can't open"):
-        QemuImg().read("/nowhere/disk", "raw", (0,), SPAN)
+@pytest.mark.parametrize(
+    ("image_type", "why"), [("raw", "No such file"), ("qcow2", "qemu-io: can't open")]
+)
+def test_a_disk_that_cannot_be_opened_is_told(image_type: str, why: str) -> None:
+    with pytest.raises(Unreachable, match=f"/nowhere/disk cannot be read: {why}"):
+        QemuImg().read("/nowhere/disk", image_type, (0,), SPAN)
 
 
-def test_what_cannot_be_read_is_told_and_what_could_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "short.raw"
-    path.write_bytes(b"secret! " * 1024)
+def test_what_cannot_be_read_is_told_and_what_could_is_not(image: Image) -> None:
+    image.raw.write_bytes(b"secret! " * (MIB // 8))
+    words = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(image.raw), image.path]
+    subprocess.run(words, check=True)
     with pytest.raises(Unreachable) as failed:
-        QemuImg().read(str(path), "raw", (0, MIB), SPAN)
+        QemuImg().read(image.path, "qcow2", (0, 8 * MIB), SPAN)
     assert failed.value.why == "read failed: Input/output error"
     assert "secret" not in str(failed.value)
     assert failed.value.__context__ is None or "73 65 63" not in str(failed.value.__context__)
+
+
+@pytest.mark.parametrize("at", [MIB - 512, MIB, 2 * MIB])
+def test_a_volume_that_ends_too_soon_is_no_proof(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "short.raw"
+    path.write_bytes(bytes(MIB))
+    with pytest.raises(Unreachable, match=f"it ends soon after byte {at}"):
+        QemuImg().read(str(path), "raw", (0, at), SPAN)
 
 
 def test_a_dump_that_lacks_something_is_no_proof(
@@ -342,4 +364,4 @@ def test_a_dump_that_lacks_something_is_no_proof(
 ) -> None:
     stand_in("qemu-io", "echo '00000000:  00 01 02 03  ....'")
     with pytest.raises(Unreachable, match="less than was asked for"):
-        QemuImg().read(str(tmp_path / "any"), "raw", (0,), SPAN)
+        QemuImg().read(str(tmp_path / "any"), "qcow2", (0,), SPAN)

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of ``volume_image`` without Ansible, in a process of its own: ``python -m tests.bench.volume_run OPTIONS``.
+
+Its records, locks and jobs are in the benchmark's folder, so it waits for nobody. Prints one line of JSON: the seconds
+of each stage, and the most memory that this process had at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+    Records,
+    execute,
+    locked,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_options import (
+    SPEC,
+    image_at,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.job_host import job_run
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.volume_host import volume_ports
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run import JobRun
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volume_operation import (
+    VolumeImage,
+)
+
+PATIENCE = 1800
+DEFAULTS: dict[str, Any] = {
+    **{name: option.get("default") for name, option in SPEC.items()},
+    "state": "present",
+    "volume_size_gb": None,
+    "overwrite": "never",
+    "adopt": False,
+    "replace": "beside",
+    "golden": False,
+    "verify": "sampled",
+    "timeout": PATIENCE,
+    "queue_timeout": PATIENCE,
+    "correlation_id": None,
+    "backend": "directory",
+}
+
+
+def stay_within(folder: Path) -> None:
+    """Keep all that a run writes beside its volume in a folder."""
+    for name in ("SYSTEM_STATE_DIR", "SYSTEM_LOG_DIR", "RUN_DIR", "CONFIG_DIR"):
+        setattr(settings, name, folder / name.lower())
+
+
+def watched() -> dict[str, float]:
+    """Return when each stage begins, from now on, in seconds."""
+    begun: dict[str, float] = {}
+    stage, start = JobRun.stage, time.monotonic()
+
+    def noted(self: JobRun, name: str, total: int = 0) -> None:
+        begun[name] = round(time.monotonic() - start, 3)
+        stage(self, name, total)
+
+    JobRun.stage = noted
+    return begun
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process had, in MB; of its children, nothing."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1000
+    raise LookupError("VmHWM")
+
+
+def main() -> int:
+    params = {**DEFAULTS, **json.loads(sys.argv[1])}
+    stay_within(Path(params.pop("records")))
+    begun = watched()
+    clock, locks = SystemClock(), settings.lock_dir()
+    limits = {"timeout": params["timeout"], "queue_timeout": params["queue_timeout"]}
+    work = job_run("volume_image", settings, clock, {"account": "bench"}, **limits)
+    ports = volume_ports(
+        image_at(params), work, clock, partial(locked, locks), locks, params["cache_path"]
+    )
+    outcome = execute(VolumeImage(ports), params, Records.default())
+    if outcome.failure is not None:
+        print(outcome.failure, file=sys.stderr)
+        return 1
+    print(json.dumps({"begun": begun, "mb": peak_memory()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
