@@ -228,7 +228,7 @@ def zeros_get_no_blocks(backend: Backend) -> None:
 
 @check
 def killed_at_any_moment_all_is_whole(backend: Backend) -> None:
-    """A run that is killed leaves a marked volume, or none: whoever looks next sees which, as LVM goes on to its end."""
+    """A killed run leaves a marked volume, or none: whoever looks next sees which, as LVM goes on to its end."""
     chance = random.Random(7)
     for _round in range(8):
         called, token = name(), "0123beef"
