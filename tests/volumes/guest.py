@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Guests for the tests, on the host that has the volumes: in QEMU's emulation, by libvirt or without it.
 
-``python3 guest.py FILE|rbd:POOL/IMAGE TEXT`` boots from a volume that is there, and waits until the serial port says so.
+Needs no other part of the tests.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -37,7 +37,7 @@ DOMAIN = """
     <disk type='{kind}' device='disk'>
       <driver name='qemu' type='raw'/>
       {auth}
-      <source{source}/>
+      <source{source}>{configuration}</source>
       <target dev='vda' bus='virtio'/>
     </disk>
     <serial type='file'><source path='{serial}'/></serial>
@@ -67,6 +67,7 @@ def libvirt_guest(source: dict[str, str]) -> Iterator[Any]:
         emulator=EMULATOR,
         kind="network" if network else "file",
         auth=_auth(host) if network else "",
+        configuration="<config file='/etc/ceph/ceph.conf'/>" if network else "",
         source="".join(f" {name}={quoteattr(value)}" for name, value in source.items()),
         serial=serial_port(),
     )
@@ -84,15 +85,8 @@ def _auth(host: Any) -> str:
     key = KEYRING.read_text().partition("key = ")[2].split()[0]
     known = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{CLIENT}.invalid"))
     secret = host.secretDefineXML(SECRET.format(uuid=known, client=CLIENT))
-    secret.setValue(libvirt_key(key))
+    secret.setValue(base64.b64decode(key))
     return f"<auth username='{CLIENT}'><secret type='ceph' uuid='{known}'/></auth>"
-
-
-def libvirt_key(key: str) -> bytes:
-    """libvirt wants the key's bytes, which Ceph writes in base64."""
-    import base64
-
-    return base64.b64decode(key)
 
 
 @contextlib.contextmanager
@@ -112,13 +106,14 @@ def qemu_guest(disk: str) -> Iterator[subprocess.Popen[bytes]]:
         process.communicate(timeout=PATIENCE)
 
 
-def await_text(text: str) -> None:
-    """Wait until the guest says so."""
+def await_text(text: str) -> str:
+    """Wait until the guest says so; return all that it said."""
     end = time.monotonic() + PATIENCE
     while text not in (said := _said()):
         if time.monotonic() > end:
             raise AssertionError(f"the guest said {said!r}, not {text!r}")
         time.sleep(0.1)
+    return said
 
 
 def _said() -> str:
@@ -126,18 +121,3 @@ def _said() -> str:
         return serial_port().read_text(errors="replace")
     except FileNotFoundError:
         return ""
-
-
-def main() -> None:
-    """Boot one."""
-    disk, text = sys.argv[1:]
-    image = disk.removeprefix("rbd:").partition(":")[0]
-    source = (
-        {"protocol": "rbd", "name": image} if disk.startswith("rbd:") else {"file": disk}
-    )
-    with libvirt_guest(source):
-        await_text(text)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .._core.errors import Unreachable, VerificationFailed
+from .._core.errors import Refused, Unreachable, VerificationFailed
 from . import command
 
 MEMORY = 1 << 30
@@ -69,7 +70,7 @@ class QemuImg:
                 return
             if failed.status != DAMAGE:
                 raise
-            found = DAMAGED.search(failed.why)
+            found = DAMAGED.search(failed.said)
             raise VerificationFailed(
                 "the image is damaged, or was cut off",
                 why=found[0] if found else "",
@@ -102,6 +103,7 @@ class QemuImg:
 
         :param skip_zeros: only where all of the target is known to read as zeros; else qemu-img would leave old data.
         :param progress: gets the share that is done, 0 to 1.
+        :raises Refused: where the target does not take it.
         """
         words = [
             "qemu-img",
@@ -124,7 +126,15 @@ class QemuImg:
             if found := PERCENT.findall(block):
                 progress(float(found[-1]) / 100)
 
-        command.watch([*words, source, target], check=check, said=said)
+        try:
+            command.watch([*words, source, target], check=check, said=said)
+        except command.ProgramFailed as failed:
+            full = os.strerror(errno.ENOSPC) in failed.said
+            raise Refused(
+                f"{target} could not be filled",
+                why=failed.said.partition("\n")[0],
+                hint=f"{'Make room' if full else 'Look at the disks below it (dmesg)'}, and run again",
+            ) from failed
 
     def compare(
         self,
@@ -205,7 +215,7 @@ def _told_by(words: Sequence[str]) -> str:
     try:
         return command.run(words, timeout=300).stdout
     except command.ProgramFailed as failed:
-        complaints = COMPLAINT.findall(failed.why)
+        complaints = COMPLAINT.findall(failed.said)
         why = complaints[0] if complaints else f"status {failed.status}"
     raise Unreachable(f"{words[-1]} cannot be read", why=why)
 
