@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.volumes.gateway import Gateway
 from tests.volumes.hypervisor import PROGRAMS
+
+Told = Callable[[str], dict[str, str | None]]
 
 
 def cases() -> Iterator[tuple[str, str]]:
@@ -27,18 +28,20 @@ def cases() -> Iterator[tuple[str, str]]:
                 yield ast.literal_eval(mark.args[0]), each.name
 
 
-@cache
-def told(hypervisor: Gateway, group: str) -> dict[str, dict[str, Any]]:
-    """Run a group, once."""
-    output = hypervisor.cluster.run(
-        hypervisor.node, f"python3 {PROGRAMS}/bad_cases.py {group}", 600
-    )
-    results = [json.loads(line) for line in output.splitlines()]
-    return {each["case"]: each for each in results}
+@pytest.fixture(scope="module")
+def told(hypervisor: Gateway) -> Told:
+    """Give what runs a group of cases once, and returns why they failed."""
+
+    @cache
+    def run(group: str) -> dict[str, str | None]:
+        program = f"python3 {PROGRAMS}/bad_cases.py {group}"
+        lines = hypervisor.cluster.run(hypervisor.node, program, 600).splitlines()
+        return {each["case"]: each["failure"] for each in map(json.loads, lines)}
+
+    return run
 
 
 @pytest.mark.parametrize(("group", "name"), list(cases()))
-def test_a_bad_case(hypervisor: Gateway, group: str, name: str) -> None:
-    assert told(hypervisor, group)[name]["failure"] is None, told(hypervisor, group)[name][
-        "failure"
-    ]
+def test_a_bad_case(told: Told, group: str, name: str) -> None:
+    failure = told(group)[name]
+    assert failure is None, failure

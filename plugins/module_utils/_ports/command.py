@@ -36,7 +36,8 @@ class ProgramFailed(DebvisorError):
         self.said = said.strip()[-TOLD:]
         self.status = status
         lines = (line.strip() for line in self.said.splitlines())
-        super().__init__(f"{program} failed (status {status})", why="; ".join(filter(None, lines)))
+        why = "; ".join(filter(None, lines))[-TOLD:]
+        super().__init__(f"{program} failed (status {status})", why=why)
 
 
 def run(
