@@ -9,9 +9,10 @@ import pytest
 
 from tests.failover.cluster import Cluster
 from tests.failover.conftest import lab
+from tests.volumes import hypervisor as hypervisors
 from tests.volumes.gateway import Gateway
 
-__all__ = ["gateway", "lab"]
+__all__ = ["gateway", "hypervisor", "lab"]
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +21,10 @@ def gateway(lab: Cluster) -> Gateway:
     found = Gateway(lab)
     found.ensure()
     return found
+
+
+@pytest.fixture(scope="session")
+def hypervisor(gateway: Gateway) -> Gateway:
+    """Give the node with the pools, on which guests can run, too."""
+    hypervisors.make(gateway)
+    return gateway

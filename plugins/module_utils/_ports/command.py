@@ -30,11 +30,14 @@ TOLD = 2000
 
 
 class ProgramFailed(DebvisorError):
-    """A program said no; ``why`` is what it printed."""
+    """A program said no; ``said`` is what it printed, and ``why`` the same in one line."""
 
     def __init__(self, program: str, status: int, said: str) -> None:
-        super().__init__(f"{program} failed (status {status})", why=said.strip()[-TOLD:])
+        self.said = said.strip()[-TOLD:]
         self.status = status
+        lines = (line.strip() for line in self.said.splitlines())
+        why = "; ".join(filter(None, lines))[-TOLD:]
+        super().__init__(f"{program} failed (status {status})", why=why)
 
 
 def run(

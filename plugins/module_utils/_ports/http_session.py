@@ -36,6 +36,7 @@ _S3_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _EXPIRED = (
     "A presigned address ends after some time: make a new one and run again; what has come is kept"
 )
+_LATER = "See whether the server is well, and run again; what has come is kept"
 
 
 class Broken(Exception):
@@ -54,7 +55,7 @@ def patience(retry: Retry, failures: int, broken: Broken, what: str) -> float:
     pause = retry.pause(failures, broken.after, random.random)
     if pause is None:
         why = f"{broken}; attempt {failures} of {retry.attempts}"
-        raise Unreachable(f"{what} was not delivered", why=why) from broken
+        raise Unreachable(f"{what} was not delivered", why=why, hint=_LATER) from broken
     return pause
 
 
@@ -281,9 +282,16 @@ def _refusal(place: str, response: http.client.HTTPResponse) -> Exception:
     return Refused(
         what,
         why=f"the storage says {said[1].decode()}" if said else "",
-        hint=_EXPIRED if code in (401, 403) and addresses.presigned(place) else "",
+        hint=_mending(code, place),
         details={"status": code},
     )
+
+
+def _mending(code: int, place: str) -> str:
+    """Say what to do about a refusal."""
+    if code in (401, 403):
+        return _EXPIRED if addresses.presigned(place) else "Give credentials that may read it"
+    return "See whether the address is right" if code in (404, 410) else ""
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -13,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .._core.errors import Unreachable, VerificationFailed
+from .._core.errors import Refused, Unreachable, VerificationFailed
 from . import command
 
 MEMORY = 1 << 30
@@ -72,7 +73,7 @@ class QemuImg:
                 return
             if failed.status != DAMAGE:
                 raise
-            found = DAMAGED.search(failed.why)
+            found = DAMAGED.search(failed.said)
             raise VerificationFailed(
                 "the image is damaged, or was cut off",
                 why=found[0] if found else "",
@@ -107,6 +108,7 @@ class QemuImg:
         :param skip_zeros: only where all of the target is known to read as zeros; else qemu-img would leave old data.
         :param progress: gets the share that is done, 0 to 1.
         :param meanwhile: is called once, while qemu-img works.
+        :raises Refused: where the target does not take it.
         """
         words = [
             "qemu-img",
@@ -129,7 +131,15 @@ class QemuImg:
             if found := PERCENT.findall(block):
                 progress(float(found[-1]) / 100)
 
-        command.watch([*words, source, target], check=check, said=said, meanwhile=meanwhile)
+        try:
+            command.watch([*words, source, target], check=check, said=said, meanwhile=meanwhile)
+        except command.ProgramFailed as failed:
+            full = os.strerror(errno.ENOSPC) in failed.said
+            raise Refused(
+                f"{target} could not be filled",
+                why=failed.said.partition("\n")[0],
+                hint=f"{'Make room' if full else 'Look at the disks below it (dmesg)'}, and run again",
+            ) from failed
 
     def compare(
         self,
@@ -235,7 +245,7 @@ def _told_by(words: Sequence[str]) -> str:
     try:
         return command.run(words, timeout=300).stdout
     except command.ProgramFailed as failed:
-        complaints = COMPLAINT.findall(failed.why)
+        complaints = COMPLAINT.findall(failed.said)
         why = complaints[0] if complaints else f"status {failed.status}"
     raise Unreachable(f"{words[-1]} cannot be read", why=why)
 

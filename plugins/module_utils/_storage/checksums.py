@@ -20,6 +20,7 @@ from .._core.errors import DebvisorError
 LENGTHS = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 64: "SHA-256", 96: "SHA-384", 128: "SHA-512"}
 """By number of hexadecimal digits, which algorithm made a digest that does not say so."""
 WANTED = "SHA-256"
+PUBLISH = "Publish one as sha256sum writes it, or give the checksum itself"
 _SPELLINGS = {"sha1": "SHA-1", "sha224": "SHA-224", "sha256": WANTED, "sha384": "SHA-384"} | {
     "sha512": "SHA-512",
     "sha2-224": "SHA-224",
@@ -67,12 +68,15 @@ def published(text: str, address: str) -> str:
     :raises BadChecksum: where the text does not tell, or not plainly.
     """
     if _NOT_TEXT.search(text):
-        raise BadChecksum("what should hold the checksum is not text, or not in UTF-8")
+        raise BadChecksum(
+            "what should hold the checksum is not text, or not in UTF-8", hint=PUBLISH
+        )
     entries = tuple(_entries(text))
     if not entries:
         raise BadChecksum(
             f"there is no checksum in what is published for {address}",
             why="it is empty" if not text.strip("\ufeff \t\r\n") else "no line of it has one",
+            hint=PUBLISH,
         )
     path = unquote(urlsplit(address).path)
     mine = _of(path, entries)
@@ -124,13 +128,17 @@ def _ends_in(path: str, name: str) -> bool:
 def _one(entries: tuple[_Entry, ...], what: str) -> _Entry:
     wanted = [entry for entry in entries if entry.algorithm == WANTED]
     if len({entry.digest for entry in wanted}) > 1:
-        raise BadChecksum(f"{what} has several different {WANTED} checksums")
+        raise BadChecksum(f"{what} has several different {WANTED} checksums", hint=PUBLISH)
     return _checked((wanted or list(entries))[0], what)
 
 
 def _checked(entry: _Entry, what: str) -> _Entry:
     if entry.algorithm and entry.algorithm != WANTED:
-        raise BadChecksum(f"{what} is a checksum of {entry.algorithm}; it must be {WANTED}")
+        raise BadChecksum(
+            f"{what} is a checksum of {entry.algorithm}; it must be {WANTED}", hint=PUBLISH
+        )
     if LENGTHS.get(len(entry.digest)) != WANTED:
-        raise BadChecksum(f"{what} has {len(entry.digest)} hexadecimal digits; {WANTED} has 64")
+        raise BadChecksum(
+            f"{what} has {len(entry.digest)} hexadecimal digits; {WANTED} has 64", hint=PUBLISH
+        )
     return entry

@@ -84,8 +84,9 @@ def test_a_program_that_fails_is_told_with_what_it_said() -> None:
 def test_of_what_a_program_said_the_end_is_told() -> None:
     with pytest.raises(ProgramFailed) as failed:
         command.run(sh("seq 100000 >&2; exit 1"))
-    assert len(failed.value.why) == command.TOLD
-    assert failed.value.why.endswith("\n100000")
+    assert len(failed.value.said) == len(failed.value.why) == command.TOLD
+    assert failed.value.said.endswith("\n100000")
+    assert failed.value.why.endswith("; 99999; 100000")
 
 
 def test_output_that_is_no_text_does_no_harm() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     DebvisorError,
+    Refused,
     Unreachable,
     VerificationFailed,
 )
@@ -251,9 +252,21 @@ def test_a_raw_disk_may_look_like_an_image(image: Image) -> None:
 
 def test_a_target_that_is_not_there_is_not_made(image: Image) -> None:
     image.target.unlink()
-    with pytest.raises(ProgramFailed, match="Could not open"):
+    with pytest.raises(Refused, match="Could not open") as refused:
         image.convert()
+    assert "dmesg" in refused.value.hint
     assert not image.target.exists()
+
+
+def test_a_target_without_room_is_told_in_one_line(
+    image: Image, stand_in: Callable[[str, str], None]
+) -> None:
+    complaint = "qemu-img: error while writing at byte 0: No space left on device"
+    stand_in("qemu-img", f"echo '{complaint}' >&2; echo '{complaint}' >&2; exit 1")
+    with pytest.raises(Refused) as refused:
+        image.convert()
+    assert (refused.value.why, refused.value.hint) == (complaint, "Make room, and run again")
+    assert str(image.target) in refused.value.what
 
 
 def test_a_conversion_can_be_stopped(image: Image, stand_in: Callable[[str, str], None]) -> None:
