@@ -67,8 +67,9 @@ class Server:
             f"user root; daemon off; pid {folder}/pid; error_log {folder}/error.log;\n"
             f"events {{}}\nhttp {{ access_log off; sendfile on; client_body_temp_path {folder};\n{sites} }}\n"
         )
+        words = ["nginx", "-p", str(folder), "-c", str(configuration)]
         process = subprocess.Popen(
-            ["nginx", "-p", str(folder), "-c", str(configuration)], stderr=subprocess.DEVNULL
+            ["setpriv", "--pdeathsig", "TERM", "--", *words], stderr=subprocess.DEVNULL
         )
         try:
             for port in self.ports.values():
@@ -102,9 +103,10 @@ def _await_listener(port: int) -> None:
 class Ours:
     """Runs of ``volume_image``, and what they tell of themselves."""
 
-    def __init__(self, url: str, image_type: str = "qcow2", *, warm: bool = False) -> None:
-        self._url = url
-        self._image_type = image_type
+    def __init__(self, server: Server, image: Path, cap: str = "", *, warm: bool = False) -> None:
+        self._url = server.url(image, cap)
+        self._sent = () if warm else (image,)
+        self._image_type = image.suffix.removeprefix(".")
         self._warm = warm
         self.told: list[dict[str, Any]] = []
 
@@ -124,7 +126,7 @@ class Ours:
             "job_id": f"run-{len(self.told)}-{time.monotonic_ns()}",
         }
         words = [sys.executable, "-m", "tests.bench.volume_run", json.dumps(options)]
-        return settled(lambda: self.told.append(json.loads(images.run(words))))
+        return settled(lambda: self.told.append(json.loads(images.run(words))), *self._sent)
 
     def lasted(self, stage: str) -> list[float]:
         """Return how long a stage took in each run, up to the next one."""
@@ -136,27 +138,30 @@ class Ours:
         return taken
 
 
-def shell(line: str, **places: object) -> Callable[[], float]:
-    """Return a peer: a line of shell that fills ``{to}``, a fresh sparse file, which is then put on disk."""
-    script = line.format(to=PEER, content=images.CONTENT, **places) + f" && sync {PEER}"
+def shell(line: str, *sent: Path, url: str = "") -> Callable[[], float]:
+    """Return a peer: a line of shell that fills ``{to}``, a fresh sparse file, which is then put on disk.
+
+    :param sent: what it does not read from disk.
+    """
+    script = line.format(to=PEER, image=FETCHED, content=images.CONTENT, url=url)
+    script += f" && sync {PEER}"
 
     def run() -> float:
         PEER.unlink(missing_ok=True)
         with PEER.open("wb") as stream:
             stream.truncate(VOLUME)
         words = ["sh", "-ec", script]
-        return settled(lambda: subprocess.run(words, check=True, stdout=subprocess.DEVNULL))
+        return settled(lambda: subprocess.run(words, check=True, stdout=subprocess.DEVNULL), *sent)
 
     return run
 
 
-def settled(work: Callable[[], object]) -> float:
-    """Return how many seconds it takes from a machine at rest: nothing to be written, caches empty."""
+def settled(work: Callable[[], object], *sent: Path) -> float:
+    """Return how many seconds it takes from a machine at rest: nothing to be written, caches empty but for ``sent``."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3")
-    for path in images.SERVED.iterdir():
+    for path in sent:
         _read_into_memory(path)
-    _read_into_memory(images.CONTENT)
     began = time.monotonic()
     work()
     return time.monotonic() - began
@@ -209,17 +214,17 @@ def warm_rows(server: Server) -> Iterator[Row]:
     for compression in images.COMPRESSIONS:
         print(f"  warm, {compression}", flush=True)
         path = images.image(compression)
-        Ours(server.url(path))()
-        ours = Ours(server.url(path), warm=True)
+        Ours(server, path)()
+        ours = Ours(server, path, warm=True)
         FETCHED.write_bytes(path.read_bytes())
         contenders: dict[str, Callable[[], float]] = {
             "ours": ours,
-            "qemu-img convert, plain": shell(PLAIN, image=FETCHED),
-            "qemu-img convert, tuned": shell(TUNED, image=FETCHED),
-            "writing the data in sequence": shell(LIMIT),
+            "qemu-img convert, plain": shell(PLAIN),
+            "qemu-img convert, tuned": shell(TUNED),
+            "writing the data in sequence": shell(LIMIT, images.CONTENT),
         }
         if shutil.which("nbdcopy"):
-            contenders["nbdcopy"] = shell(NBDCOPY, image=FETCHED)
+            contenders["nbdcopy"] = shell(NBDCOPY)
         taken = in_turn(contenders)
         what = f"warm, {compression}: convert, sync and prove"
         yield from rows_of(what, taken, {"qemu-img convert, tuned": at_most(1.1)})
@@ -233,15 +238,15 @@ def cold_rows(server: Server) -> Iterator[Row]:
     for cap, times in ((CAP, 2.0), ("", 1.3)):
         for compression in images.COMPRESSIONS:
             print(f"  cold, {compression}, {cap or 'no'} limit", flush=True)
-            url = server.url(images.image(compression), cap)
-            fetch = {"image": FETCHED, "url": url}
+            path = images.image(compression)
+            url = server.url(path, cap)
             taken = in_turn(
                 {
-                    "ours": Ours(url),
+                    "ours": Ours(server, path, cap),
                     "curl; sha256sum; qemu-img convert": shell(
-                        f"{CURL} && sha256sum {{image}} && {PLAIN}", **fetch
+                        f"{CURL} && sha256sum {{image}} && {PLAIN}", path, url=url
                     ),
-                    "curl; qemu-img convert, tuned": shell(f"{CURL} && {TUNED}", **fetch),
+                    "curl; qemu-img convert, tuned": shell(f"{CURL} && {TUNED}", path, url=url),
                 }
             )
             limit = "60 MB/s per connection" if cap else "no limit"
@@ -253,7 +258,7 @@ def cold_rows(server: Server) -> Iterator[Row]:
 def memory_rows(server: Server) -> Iterator[Row]:
     print("  memory", flush=True)
     for size in images.RAW_SIZES:
-        ours = Ours(server.url(images.raw(size)), "raw")
+        ours = Ours(server, images.raw(size))
         ours()
         yield Row(
             f"peak memory of our process, image of {size // MIB} MiB",
@@ -315,6 +320,23 @@ def look_ups(count: int) -> list[float]:
         shutil.rmtree(place)
 
 
+def golden_row(kind: str, provision: Callable[[str, bool], float]) -> Row:
+    """Measure the second volume of an image where a backend can clone, which takes device-mapper, ZFS or Ceph.
+
+    :param provision: fills a new volume of that name, from a golden one or not, and returns the seconds.
+    """
+    provision("bench-first", True)
+    return Row(
+        f"second volume from a golden image, {kind}",
+        "s",
+        [provision(f"bench-golden-{number}", True) for number in range(RUNS)],
+        "filling it from the cache",
+        [provision(f"bench-filled-{number}", False) for number in range(RUNS)],
+        better="less",
+        aim=Aim("under 1 s", lambda mine, ratio: mine < 1),
+    )
+
+
 def measure() -> Iterator[list[Row]]:
     """Yield the rows, part by part."""
     if os.geteuid() != 0 or not shutil.which("nginx"):
@@ -324,7 +346,7 @@ def measure() -> Iterator[list[Row]]:
     TARGET.mkdir(exist_ok=True)
     try:
         with server.running():
-            for part in (look_up_rows, memory_rows, warm_rows, cold_rows):
+            for part in (look_up_rows, memory_rows, cold_rows, warm_rows):
                 yield list(part(server))
     finally:
         for folder in (TARGET, CACHE, RECORDS):

@@ -9,7 +9,7 @@ import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.bench.report import FOLDER
@@ -54,14 +54,14 @@ def make() -> None:
             _once(Path(f"{path}.sha256"), lambda to, of=path: _publish_digest(of, to))
 
 
-def _once(path: Path, make: object) -> None:
+def _once(path: Path, make: Callable[[Path], object]) -> None:
     """Have a file whole, or not at all."""
     if path.exists():
         return
     print(f"  making {path}", flush=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
-    make(unfinished)  # type: ignore[operator]
+    make(unfinished)
     unfinished.rename(path)
 
 
@@ -83,7 +83,6 @@ def _write_content(to: Path) -> None:
     with to.open("wb") as stream:
         for path in _files():
             stream.write(path.read_bytes())
-        stream.truncate(max(stream.tell(), max(RAW_SIZES)))
 
 
 def _make_disk(disk: Path) -> None:

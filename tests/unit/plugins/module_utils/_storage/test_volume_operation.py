@@ -102,6 +102,16 @@ def test_the_run_is_seen_as_a_job(world: World) -> None:
     assert len(world.image.disk) in world.work.done
 
 
+def test_the_image_is_looked_at_once_and_the_volume_read_back_after_it_is_on_the_medium(
+    world: World,
+) -> None:
+    well(world.run())
+    calls = world.board.calls
+    assert [calls.count(f"disks.{name}") for name in ("info", "extents", "convert")] == [1, 1, 1]
+    from_image, from_volume = (at for at, call in enumerate(calls) if call == "disks.read")
+    assert calls.index("disks.extents") < from_image < calls.index("pool.sync") < from_volume
+
+
 def test_nothing_is_written_before_it_is_our_turn(world: World) -> None:
     well(world.run())
     calls = world.board.calls
