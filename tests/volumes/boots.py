@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 
 from bad_cases import (
+    CACHE,
     DISK,
     FOLDER,
     IMAGE,
@@ -31,6 +32,7 @@ from http_server import HttpServer
 def main() -> None:
     kind, marker = sys.argv[1:]
     make_images()
+    CACHE.mkdir()
     disk = FOLDER / "boot.raw"
     disk.write_bytes(boot_sector(marker).ljust(DISK, b"\0"))
     convert(disk, disk.with_suffix(".qcow2"))
@@ -40,7 +42,7 @@ def main() -> None:
         if outcome.failure is not None:
             raise outcome.failure
         rbd = {"protocol": "rbd", "name": f"{POOLS['rbd'].partition('@')[2]}/{NAME}"}
-        with libvirt_guest(rbd if kind == "rbd" else {"file": state(kind)[2].path}):
+        with libvirt_guest(rbd if kind == "rbd" else {"file": state(kind)[1].path}):
             print(await_text(marker))
     finally:
         cleared()

@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-import libvirt
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
 
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 NAME = "volume-test"
@@ -37,7 +40,7 @@ DOMAIN = """
     <disk type='{kind}' device='disk'>
       <driver name='qemu' type='raw'/>
       {auth}
-      <source{source}>{configuration}</source>
+      <source{source}>{monitor}</source>
       <target dev='vda' bus='virtio'/>
     </disk>
     <serial type='file'><source path='{serial}'/></serial>
@@ -59,15 +62,15 @@ def serial_port() -> Path:
 
 @contextlib.contextmanager
 def libvirt_guest(source: dict[str, str]) -> Iterator[Any]:
-    """Let a guest run whose disk has this source element; yield its domain."""
+    """Let a guest run whose disk has these attributes of a source element; yield its domain."""
     host = libvirt.open("qemu:///system")
-    network = "protocol" in source
+    network, device = "protocol" in source, "dev" in source
     description = DOMAIN.format(
         name=NAME,
         emulator=EMULATOR,
-        kind="network" if network else "file",
+        kind="network" if network else "block" if device else "file",
         auth=_auth(host) if network else "",
-        configuration="<config file='/etc/ceph/ceph.conf'/>" if network else "",
+        monitor=_monitor() if network else "",
         source="".join(f" {name}={quoteattr(value)}" for name, value in source.items()),
         serial=serial_port(),
     )
@@ -87,6 +90,13 @@ def _auth(host: Any) -> str:
     secret = host.secretDefineXML(SECRET.format(uuid=known, client=CLIENT))
     secret.setValue(base64.b64decode(key))
     return f"<auth username='{CLIENT}'><secret type='ceph' uuid='{known}'/></auth>"
+
+
+def _monitor() -> str:
+    """Return how a disk says where Ceph is: its configuration is not for guests to read."""
+    told = subprocess.check_output(["ceph-conf", "--lookup", "mon_host"], text=True)
+    address, port = told.partition("v1:")[2].strip("]\n").rsplit(":", 1)
+    return f"<host name='{address}' port='{port}'/>"
 
 
 @contextlib.contextmanager
