@@ -201,8 +201,8 @@ class QemuImg:
 def _way_into(target: str) -> str:
     """Return the cache mode to fill a target with: a sparse file is filled through the page cache.
 
-    Its file system then gives it blocks in large pieces; measured, that takes two thirds of the time. A later sync tells
-    of errors.
+    Its file system then gives it blocks in large pieces; measured, that takes two thirds of the time. A later sync
+    tells of errors.
     """
     return "writeback" if os.path.isfile(target) else _cache_mode(target, os.O_RDWR)
 
