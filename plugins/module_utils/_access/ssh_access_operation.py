@@ -162,7 +162,7 @@ class SshAccess(Operation[Wanted, Observed]):
         if action.verb == REMOVE:
             self._files.remove(action.target)
         else:
-            mode, uid, gid = receipt["kept"]["access"] or (0o644, 0, 0)
+            mode, uid, gid = receipt["kept"]["access"] or (0o644, -1, -1)
             self._files.write(action.target, action.payload.encode(), mode=mode, uid=uid, gid=gid)
         if action.target == self._places.drop_in:
             self._sshd.check()

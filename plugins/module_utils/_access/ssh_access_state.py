@@ -17,6 +17,7 @@ from .pam_settings import UnknownLayout
 from .policy import Policy
 from .preflight import Controller, Situation
 from .totp_secret_info import Store, TotpSecretInfo
+from .totp_secret_operation import ROOT
 
 PAM_MODULE = "pam_google_authenticator.so"
 NOWHERE = "192.0.2.1"
@@ -105,10 +106,10 @@ class Texts:
 class SshAccessState:
     """Looks, and changes nothing."""
 
-    def __init__(self, ports: Ports, places: Places) -> None:
+    def __init__(self, ports: Ports, places: Places, uid: int = ROOT) -> None:
         self._ports = ports
         self._places = places
-        self._factors = TotpSecretInfo(ports.files, ports.store, places.store)
+        self._factors = TotpSecretInfo(ports.files, ports.store, places.store, uid)
 
     def texts(self) -> Texts:
         """Return what is there.
