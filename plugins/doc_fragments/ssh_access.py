@@ -82,6 +82,15 @@ options:
     type: list
     elements: str
     default: [sudo]
+  also:
+    description:
+      - What asks for a code besides sshd, after the password, from whom sshd would ask for one.
+      - V(sudo) for commands that C(sudo) asks for a password for; V(console) for logins at the machine itself, which
+        are the last way in where the clock or the disk is broken.
+    type: list
+    elements: str
+    choices: [sudo, console]
+    default: []
   controller:
     description:
       - What the action plugin of the module tells of the control node. Leave it to that.

@@ -33,6 +33,12 @@ DEBIAN = """\
 account    required     pam_nologin.so
 @include common-account
 """
+SUDO = """\
+#%PAM-1.0
+session    required   pam_limits.so
+@include common-auth
+@include common-account
+"""
 
 
 class FakeSshd:
@@ -125,6 +131,9 @@ class AccessHost:
             drop_in=str(base / "sshd/10-debvisor-mfa.conf"),
             include=str(base / "pam/debvisor-mfa"),
             service=str(base / "pam/sshd"),
+            also_include=str(base / "pam/debvisor-mfa-also"),
+            sudo=str(base / "pam/sudo"),
+            console=str(base / "pam/login"),
             store=str(base / "totp"),
             canary_keys=str(base / "canary.keys"),
             alarm="/alarm",
@@ -132,6 +141,7 @@ class AccessHost:
         self.enrol("anna")
         self.service.write_text(DEBIAN)
         self.service.chmod(0o644)
+        (base / "pam/sudo").write_text(SUDO)
         self.sshd = FakeSshd(Path(self.places.drop_in))
         self.accounts = {
             "root": account(0),

@@ -42,6 +42,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     },
     "canary": {"type": "str", "default": "debvisor-canary"},
     "admin_groups": {**_NAMES, "default": ["sudo"]},
+    "also": {**_NAMES, "choices": ["sudo", "console"], "default": []},
     "controller": {
         "type": "dict",
         "options": {
@@ -100,6 +101,8 @@ class Policy:
     break_glass: BreakGlass | None
     canary: str
     admin_groups: frozenset[str]
+    also: frozenset[str] = frozenset()
+    """What asks for a code besides sshd."""
 
 
 def parse(params: Mapping[str, Any], problems: list[Problem]) -> Policy:
@@ -127,6 +130,7 @@ def parse(params: Mapping[str, Any], problems: list[Problem]) -> Policy:
         break_glass,
         params["canary"],
         frozenset(params["admin_groups"]),
+        frozenset(params["also"]),
     )
 
 

@@ -27,16 +27,6 @@ from .preflight import Controller
 from .ssh_access_state import Places, SshAccessState, Texts
 
 WRITE, REMOVE, ADMIT = "write", "remove", "admit"
-EFFECTS = {
-    "include": "PAM asks for a code from the store",
-    "service": "PAM asks sshd's callers for a code, and no password",
-    "drop_in": "sshd asks for a key and a code",
-}
-FORMER = {
-    "include": "nothing refers to it",
-    "service": "PAM asks as before",
-    "drop_in": "sshd asks as before",
-}
 
 
 class Files(kept_file.Files, Protocol):
@@ -125,7 +115,7 @@ class SshAccess(Operation[Wanted, Observed]):
             _refuse_unless_ready(observed.report)
         actions, differences = self._steps(observed, wanted)
         return Plan(
-            before={"enforced": observed.texts.drop_in is not None},
+            before={"enforced": observed.texts[self._places.drop_in] is not None},
             after={"enforced": wanted.policy is not None},
             actions=tuple(actions),
             differences=differences,
@@ -134,21 +124,38 @@ class SshAccess(Operation[Wanted, Observed]):
         )
 
     def _steps(self, observed: Observed, wanted: Wanted) -> tuple[list[Action], list[Difference]]:
-        actions, differences = [], []
-        for part in ("include", "service", "drop_in"):
-            before, after = getattr(observed.texts, part), getattr(observed.wanted, part)
-            if before != after:
-                path = getattr(self._places, part)
-                verb = REMOVE if after is None else WRITE
-                effect = FORMER if wanted.policy is None else EFFECTS
-                actions.append(Action(verb, path, effect[part], payload=after))
-                differences.append(Difference(path, before or "", after or ""))
+        changes = [
+            (path, before, observed.wanted[path])
+            for path in self._places.files
+            if (before := observed.texts[path]) != observed.wanted[path]
+        ]
         if wanted.policy is None:
-            return actions[::-1], differences[::-1]
-        if actions:
+            changes.reverse()
+        else:  # what is included goes last, once nobody includes it
+            changes.sort(key=lambda change: change[2] is None)
+        effects = self._effects(wanted.policy is not None)
+        actions = [
+            Action(REMOVE if after is None else WRITE, path, effects[path], payload=after)
+            for path, before, after in changes
+        ]
+        if wanted.policy is not None and actions:
             admit = Action(ADMIT, wanted.policy.canary, "can enter until the proof is over")
             actions.insert(0, admit)
-        return actions, differences
+        return actions, [
+            Difference(path, before or "", after or "") for path, before, after in changes
+        ]
+
+    def _effects(self, enforced: bool) -> Mapping[str, str]:
+        places = self._places
+        how = "asks for a code" if enforced else "asks as before"
+        return {
+            places.also_include: "is what others than sshd include",
+            places.sudo: f"sudo {how}",
+            places.console: f"the console {how}",
+            places.include: "is what PAM asks sshd's callers for",
+            places.service: f"PAM {how}, and for no password" if enforced else f"PAM {how}",
+            places.drop_in: f"sshd {how}, and for a key" if enforced else f"sshd {how}",
+        }
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
         if action.verb == ADMIT:

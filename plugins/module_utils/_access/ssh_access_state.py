@@ -75,9 +75,18 @@ class Places:
     drop_in: str
     include: str
     service: str
+    also_include: str
+    sudo: str
+    console: str
     store: str
     canary_keys: str
     alarm: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is written, in this order: PAM before sshd, and what is included before who includes it."""
+        ours = (self.also_include, self.sudo, self.console, self.include, self.service)
+        return (*ours, self.drop_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +103,8 @@ class Ports:
     client: Callable[[], tuple[str, int] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """The three files; None where there is none."""
-
-    include: str | None
-    service: str | None
-    drop_in: str | None
+Texts = Mapping[str, str | None]
+"""What files hold, by their paths; None where there is none. Asking for a code, they are written in this order."""
 
 
 class SshAccessState:
@@ -116,17 +120,18 @@ class SshAccessState:
 
         :raises Refused: where a file of ours was written by somebody else.
         """
-        include, service, drop_in = (
-            self._text(path)
-            for path in (self._places.include, self._places.service, self._places.drop_in)
-        )
-        for path, text, header in (
-            (self._places.include, include, pam_settings.HEADER),
-            (self._places.drop_in, drop_in, sshd_settings.HEADER),
-        ):
+        places = self._places
+        texts = {path: self._text(path) for path in places.files}
+        headers = {
+            places.also_include: pam_settings.HEADER,
+            places.include: pam_settings.HEADER,
+            places.drop_in: sshd_settings.HEADER,
+        }
+        for path, header in headers.items():
+            text = texts[path]
             if text is not None and not text.startswith(header):
                 raise Refused(f"{path} was written by somebody else", hint="Move it out of the way")
-        return Texts(include, service, drop_in)
+        return texts
 
     def _text(self, path: str) -> str | None:
         if self._ports.files.facts(path) is None:
@@ -135,20 +140,43 @@ class SshAccessState:
 
     def former(self, texts: Texts) -> Texts:
         """Return the files as they are without us."""
-        service = texts.service
-        return Texts(None, service and pam_settings.former(service, self._include_name), None)
+        service = texts[self._places.service]
+        return {
+            self._places.also_include: None,
+            **{path: self._also_former(texts[path]) for path in self._also.values()},
+            self._places.include: None,
+            self._places.service: service and pam_settings.former(service, self._include_name),
+            self._places.drop_in: None,
+        }
 
     def demanding(self, texts: Texts, policy: Policy) -> Texts:
         """Return the files that ask for a second factor.
 
-        :raises UnknownLayout: where PAM's service file is not as Debian has it.
+        :raises UnknownLayout: where a file of PAM is not as Debian has it.
         """
-        alarmed = policy.break_glass.user if policy.break_glass else ""
-        return Texts(
-            pam_settings.include(self._places.store, alarmed, self._places.alarm),
-            pam_settings.demanding(texts.service or "", self._include_name),
-            self._drop_in(policy),
-        )
+        places, glass = self._places, [policy.break_glass.user] if policy.break_glass else []
+        users = [*glass, *(each.name for each in policy.exemptions if each.kind == "user")]
+        groups = [each.name for each in policy.exemptions if each.kind == "group"]
+        also = pam_settings.also_include(places.store, users, groups) if policy.also else None
+        return {
+            places.also_include: also,
+            **{
+                path: pam_settings.also_demanding(texts[path] or "", self._also_name)
+                if name in policy.also
+                else self._also_former(texts[path])
+                for name, path in self._also.items()
+            },
+            places.include: pam_settings.include(places.store, "".join(glass), places.alarm),
+            places.service: pam_settings.demanding(texts[places.service] or "", self._include_name),
+            places.drop_in: self._drop_in(policy),
+        }
+
+    @property
+    def _also(self) -> Mapping[str, str]:
+        return {"sudo": self._places.sudo, "console": self._places.console}
+
+    def _also_former(self, text: str | None) -> str | None:
+        return text and pam_settings.also_former(text, self._also_name)
 
     def _drop_in(self, policy: Policy) -> str:
         return sshd_settings.render(policy, self._places.canary_keys)
@@ -156,6 +184,10 @@ class SshAccessState:
     @property
     def _include_name(self) -> str:
         return self._places.include.rpartition("/")[2]
+
+    @property
+    def _also_name(self) -> str:
+        return self._places.also_include.rpartition("/")[2]
 
     def now(self) -> float:
         return self._ports.clock.wall()
@@ -173,7 +205,7 @@ class SshAccessState:
             controller=controller,
             client=self._client(),
             pam_module=ports.pam_modules.has(PAM_MODULE),
-            pam_problem=self._pam_problem(texts),
+            pam_problem=self._pam_problem(policy, texts),
             store_problem=ports.store.condition().problem,
             clock=ports.clock_sync.reading(),
             enrolments={user: self._factors.about(user) for user in policy.users},
@@ -188,9 +220,9 @@ class SshAccessState:
         client = self._ports.client()
         return client[0] if client else ""
 
-    def _pam_problem(self, texts: Texts) -> str:
+    def _pam_problem(self, policy: Policy, texts: Texts) -> str:
         try:
-            pam_settings.demanding(texts.service or "", self._include_name)
+            self.demanding(texts, policy)
         except UnknownLayout as cause:
             return cause.why
         return ""
@@ -198,7 +230,7 @@ class SshAccessState:
     def _rehearsed_problems(self, policy: Policy, texts: Texts) -> list[str]:
         """Let sshd say what would hold. Where the drop-in is in place already, what holds is what would."""
         content = self._drop_in(policy)
-        if texts.drop_in == content:
+        if texts[self._places.drop_in] == content:
             return self.problems(policy)
         return self._differences(policy, lambda who: self._ports.sshd.rehearsed(content, who))
 

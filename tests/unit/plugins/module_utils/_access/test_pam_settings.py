@@ -42,6 +42,15 @@ def test_the_former_file_is_made_of_the_present_one(
     assert pam_settings.former(text, NAME) == text
 
 
+@given(LINES, LINES)
+def test_another_service_asks_after_the_password(above: list[str], below: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in (*above, "@include common-auth", *below))
+    demanding = pam_settings.also_demanding(text, NAME)
+    assert f"@include common-auth\n{pam_settings.ALSO_MARK}\n@include {NAME}\n" in demanding
+    assert pam_settings.also_demanding(demanding, NAME) == demanding
+    assert pam_settings.also_former(demanding, NAME) == text
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -53,7 +62,7 @@ def test_the_former_file_is_made_of_the_present_one(
     ],
 )
 def test_another_layout_is_not_guessed_at(text: str, why: str) -> None:
-    with pytest.raises(UnknownLayout, match="not as Debian has it") as caught:
+    with pytest.raises(UnknownLayout, match="is not as Debian has it") as caught:
         pam_settings.demanding(text, NAME)
     assert why in caught.value.why
 

@@ -51,6 +51,7 @@ PARAMS: dict[str, Any] = {
     "break_glass": GLASS,
     "canary": "debvisor-canary",
     "admin_groups": ["sudo"],
+    "also": [],
     "controller": CONTROLLER,
     "confirm_within": 60,
 }
@@ -102,6 +103,31 @@ def test_everybody_is_asked_for_what_is_theirs(world: World) -> None:
     assert world.sshd.asks("firefighter", "192.0.2.16") == KEY_AND_CODE
     assert "@include debvisor-mfa" in world.service.read_text()
     assert "# Until 2027-06-30: Ansible has no phone\n" in Path(world.places.drop_in).read_text()
+
+
+def test_sudo_asks_as_well_where_that_is_wanted(world: World) -> None:
+    before = world.content()
+    assert world.confirm(world.run(also=["sudo"])).failure is None
+    sudo = Path(world.places.sudo).read_text()
+    assert (
+        "common-auth\n# debvisor.hci.ssh_access put the next line here.\n@include debvisor-mfa-also\n"
+        in sudo
+    )
+    also = Path(world.places.also_include).read_text().splitlines()
+    assert also[1:3] == [
+        "auth [success=2 default=ignore] pam_succeed_if.so quiet user = firefighter",
+        "auth [success=1 default=ignore] pam_succeed_if.so quiet user = root",
+    ]
+    outcome = world.run()
+    targets = [action.target for action in outcome.plan.actions]
+    assert targets == ["debvisor-canary", world.places.sudo, world.places.also_include]
+    world.confirm(outcome)
+    assert world.confirm(world.run(state="absent")).failure is None
+    assert world.content() == before
+
+
+def test_a_console_without_a_service_is_a_reason_against_it(world: World) -> None:
+    assert "0 times" in world.failing(also=["console"])["pam"]
 
 
 def test_groups_are_exempt_after_users(world: World) -> None:
