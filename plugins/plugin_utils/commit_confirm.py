@@ -33,16 +33,31 @@ class CommitConfirm(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        result.update(self._execute_module(task_vars=task_vars))
+        result.update(self._change(task_vars))
         if "awaiting" in result and not result.get("failed"):
             self._prove(result, task_vars)
         return result
+
+    def _change(self, task_vars: Any) -> dict[str, Any]:
+        """Run the module for the change itself."""
+        return dict(self._execute_module(task_vars=task_vars))
+
+    def _disproof(self, result: dict[str, Any], ends: float) -> str:
+        """Try over new connections what has to work beside our own; return what did not, or an empty text.
+
+        :param ends: when the host takes the change back, by ``time.monotonic()``.
+        """
+        return ""
 
     def _prove(self, result: dict[str, Any], task_vars: Any) -> None:
         """Confirm over new connections, until one does it or the time is over, and add that to the result."""
         transaction, seconds = (result["awaiting"][key] for key in ("transaction", "seconds"))
         ends = time.monotonic() + seconds
         self._connection.close()
+        if why := self._disproof(result, ends):
+            why = f"The change is not confirmed, and the host takes it back by itself: {why}"
+            result.update(failed=True, confirmed=False, msg=why)
+            return
         last = ""
         while (left := ends - time.monotonic()) > 0:
             try:

@@ -82,6 +82,31 @@ def totp_dir() -> Path:
     return SYSTEM_STATE_DIR / "totp"
 
 
+def ssh_access_places() -> dict[str, str]:
+    """Where sshd and PAM are told of second factors."""
+    return {
+        "drop_in": "/etc/ssh/sshd_config.d/10-debvisor-mfa.conf",
+        "include": "/etc/pam.d/debvisor-mfa",
+        "service": "/etc/pam.d/sshd",
+        "also_include": "/etc/pam.d/debvisor-mfa-also",
+        "sudo": "/etc/pam.d/sudo",
+        "console": "/etc/pam.d/login",
+        "store": str(totp_dir()),
+        "canary_keys": str(CONFIG_DIR / "canary.keys"),
+        "alarm": str(LIBEXEC_DIR / "break-glass-alarm"),
+    }
+
+
+def mfa_config() -> Path:
+    """Whom the metrics of second factors tell of, as the role wrote it."""
+    return CONFIG_DIR / "mfa.json"
+
+
+def break_glass_use() -> Path:
+    """When the break-glass account was last used."""
+    return SYSTEM_STATE_DIR / "break-glass.json"
+
+
 def jobs_dir() -> Path:
     """Jobs of the storage modules, each as ``<id>.json``."""
     return state_dir() / "jobs"

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """revert-change: take back a change that nobody confirmed in time. The dead-man's timer runs it.
 
-A change that is decided meanwhile, or that never began, is left alone. A failure may be tried again.
+A change that is decided meanwhile, or that never began, is left alone. A failure may be tried again. At boot it takes
+back all that an operation left undecided: the timers are gone then, and files are not.
 """
 
 from __future__ import annotations
@@ -12,38 +13,16 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .._core import settings
 from .._core.operation import Records, revert
 from .._core.plan import Operation
-from .._core.waiting import SystemClock
-from .._firewall.quarantine_operation import Ports, QuarantineHost
-from .._firewall.ruleset_operation import NftRuleset
-from .._ports import ssh_session
-from .._ports.evidence import EvidenceRecorder
-from .._ports.files import Files
-from .._ports.libvirt_host import LibvirtHost
-from .._ports.nft import Nft
-from .._ports.system_log import SystemLog
-from .._ports.tcp_probe import TcpProbe
+from . import access_reverts, firewall_reverts
 from .console import complain, tell
 
-
-def _nft_ruleset() -> NftRuleset:
-    return NftRuleset(Nft(), Files(), ssh_session.client, str(settings.firewall_dir()))
-
-
-def _quarantine_host() -> QuarantineHost:
-    ports = Ports(
-        Nft(), Files(), LibvirtHost(), EvidenceRecorder(), TcpProbe(), SystemLog(), ssh_session.client, SystemClock()
-    )  # fmt: skip
-    return QuarantineHost(ports, str(settings.firewall_dir()))
-
-
 OPERATIONS: Mapping[str, Callable[[], Operation[Any, Any]]] = {
-    "nft_ruleset": _nft_ruleset,
-    "quarantine_host": _quarantine_host,
+    **firewall_reverts.OPERATIONS,
+    **access_reverts.OPERATIONS,
 }
-"""Every operation that asks for confirmation, with its real ports."""
+"""Every operation that asks for confirmation. Each domain has its own."""
 
 
 def main(
@@ -55,16 +34,25 @@ def main(
     operations = OPERATIONS if operations is None else operations
     parser = argparse.ArgumentParser(prog="revert-change", description=(__doc__ or "").strip())
     parser.add_argument("operation", choices=sorted(operations))
-    parser.add_argument("transaction")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("transaction", nargs="?", help="the change to take back")
+    which.add_argument("--pending", action="store_true", help="all changes that are undecided")
     options = parser.parse_args(arguments)
-    outcome = revert(
-        operations[options.operation](), options.transaction, records or Records.default()
-    )
+    make, records = operations[options.operation], records or Records.default()
+    if options.pending:
+        pending = [each.identity for each in records.journal.unfinished(options.operation)]
+    else:
+        pending = [options.transaction]
+    return max((_revert(make(), identity, records) for identity in pending), default=0)
+
+
+def _revert(operation: Operation[Any, Any], identity: str, records: Records) -> int:
+    outcome = revert(operation, identity, records)
     for warning in outcome.warnings:
         complain(warning)
     if outcome.failure is not None:
         complain(f"revert-change: {outcome.failure}")
         return 1
     if not outcome.unwound:
-        tell(f"{options.transaction}: there is nothing to take back")
+        tell(f"{identity}: there is nothing to take back")
     return 0

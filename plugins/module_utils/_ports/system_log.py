@@ -18,6 +18,11 @@ class SystemLog:
         syslog.openlog("debvisor", 0, syslog.LOG_AUTH)
         syslog.syslog(syslog.LOG_WARNING, line)
 
+    def alarm(self, line: str) -> None:
+        """Write a line that somebody has to act on; it never fails."""
+        syslog.openlog("debvisor", 0, syslog.LOG_AUTH)
+        syslog.syslog(syslog.LOG_ALERT, line)
+
 
 class EventLog:
     """Events of one program as lines of JSON, for those who gather logs."""

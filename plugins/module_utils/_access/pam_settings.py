@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where PAM asks for the code: an include of ours in the place of the password, in the service that sshd uses.
+
+The line that is replaced stays beside ours as a comment, so that the former file can be made of the present one, byte
+by byte, whatever else of it was changed meanwhile. Other services can ask for the code as well, after the password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from .._core.errors import DebvisorError
+
+HEADER = "# Written by debvisor.hci.ssh_access; see docs/mfa.md."
+ALSO_MARK = "# debvisor.hci.ssh_access put the next line here."
+MARK = "# debvisor.hci.ssh_access put the next line in the place of: "
+PASSWORD = re.compile(r"@include[ \t]+common-auth[ \t]*")
+AUTH = re.compile(r"-?auth[ \t]")
+
+
+class UnknownLayout(DebvisorError):
+    """The service's file is not as Debian has it, so nobody can say what it asks for."""
+
+
+def include(store: str, alarmed: str, alarm: str) -> str:
+    """Return the include: a code from the store, and an alarm when the break-glass account enters.
+
+    There is no ``nullok``: who is not enrolled does not enter. The alarm has seconds, and its failure is passed over.
+    """
+    lines = [HEADER, _code(store)]
+    if alarmed:
+        lines += [
+            f"session [success=ignore default=1] pam_succeed_if.so quiet service = sshd user = {alarmed}",
+            f"session optional pam_exec.so quiet type=open_session /usr/bin/timeout 5 {alarm}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def also_include(store: str, users: Sequence[str], groups: Sequence[str]) -> str:
+    """Return the include for other services: a code from the store, from everybody but those who have none."""
+    spared = [f"user = {name}" for name in users] + [f"user ingroup {name}" for name in groups]
+    skip = "auth [success={} default=ignore] pam_succeed_if.so quiet {}"
+    lines = [skip.format(len(spared) - at, who) for at, who in enumerate(spared)]
+    return "\n".join([HEADER, *lines, _code(store), "auth required pam_permit.so"]) + "\n"
+
+
+def _code(store: str) -> str:
+    return f"auth required pam_google_authenticator.so secret={store}/${{USER}} user=root"
+
+
+def also_demanding(text: str, name: str) -> str:
+    """Return a service's file with the include after the password.
+
+    :raises UnknownLayout: where there is not exactly one include of common-auth.
+    """
+    lines = also_former(text, name).splitlines(keepends=True)
+    at = _place(lines)
+    lines.insert(at + 1, f"{ALSO_MARK}\n@include {name}\n")
+    return "".join(lines)
+
+
+def also_former(text: str, name: str) -> str:
+    """Return the file as it was before :func:`also_demanding`."""
+    return text.replace(f"{ALSO_MARK}\n@include {name}\n", "")
+
+
+def _place(lines: Sequence[str]) -> int:
+    places = [at for at, line in enumerate(lines) if PASSWORD.fullmatch(line.rstrip("\n"))]
+    if len(places) != 1:
+        raise UnknownLayout(
+            "a PAM service is not as Debian has it",
+            why=f"it includes common-auth {len(places)} times, not once",
+            hint="Put one '@include common-auth' where the password is asked for, and run again",
+        )
+    return places[0]
+
+
+def demanding(text: str, name: str) -> str:
+    """Return the service's file with our include in the place of the password.
+
+    :raises UnknownLayout: where there is not exactly one include of common-auth, or other lines decide as well.
+    """
+    lines = former(text, name).splitlines(keepends=True)
+    at = _place(lines)
+    if others := [line.strip() for line in lines if AUTH.match(line.lstrip())]:
+        raise UnknownLayout(
+            "the PAM service of sshd is not as Debian has it",
+            why=f"these lines decide, too: {'; '.join(others)}",
+            hint="Take the auth lines of others out, and run again",
+        )
+    replaced = lines[at].rstrip("\n")
+    lines[at] = f"{MARK}{replaced}\n@include {name}\n"
+    return "".join(lines)
+
+
+def former(text: str, name: str) -> str:
+    """Return the file as it was before :func:`demanding`; it is left alone where that never happened."""
+    ours = re.compile(rf"^{re.escape(MARK)}(.*)\n@include {re.escape(name)}\n", re.MULTILINE)
+    return ours.sub(lambda found: f"{found[1]}\n", text)

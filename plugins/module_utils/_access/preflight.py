@@ -1,0 +1,229 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a second factor may be asked for: a judgement over what was seen, check by check, with reasons. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+from .policy import Policy
+
+HALF_A_STEP = 15.0
+"""Seconds. A clock that is off by more shows another code than an authenticator does."""
+
+
+class Reading(Protocol):
+    """How far a clock is off at worst, in seconds; None where it is unknown, and ``why``."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def offset(self) -> float | None: ...
+
+    @property
+    def why(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """What the control node knows of itself: who it comes as, and whether it can prove that break-glass opens."""
+
+    account: str = ""
+    clock_offset: float | None = None
+    """How far the host's clock is off by the controller's, in seconds at worst."""
+    break_glass_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What was seen."""
+
+    today: date
+    controller: Controller
+    client: str
+    """Where this session comes from; empty where it does not come over SSH."""
+    pam_module: bool
+    pam_problem: str
+    store_problem: str
+    clock: Reading
+    enrolments: Mapping[str, Mapping[str, Any]]
+    """Of each named user, as ``totp_secret_info`` tells it."""
+    accounts: Mapping[str, Any]
+    """Every account that is named anywhere, or belongs to an exempt group; None where there is none."""
+    groups: Mapping[str, Sequence[str] | None]
+    """The members of exempt groups; None where there is no such group."""
+    effective: Sequence[str]
+    """In what sshd's answers would differ from what is wanted."""
+    people: Sequence[str] = ()
+    sessions: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition. ``why`` is empty where it holds."""
+
+    name: str
+    why: str
+    hint: str
+
+    def public(self) -> dict[str, Any]:
+        holds = not self.why
+        return {
+            "check": self.name,
+            "holds": holds,
+            "why": self.why,
+            "hint": "" if holds else self.hint,
+        }
+
+
+def judge(policy: Policy, seen: Situation) -> list[Check]:
+    """Return every check, in the order in which one would mend them."""
+    return [
+        Check(
+            "package",
+            "" if seen.pam_module else "pam_google_authenticator.so is not there",
+            "Install libpam-google-authenticator; the role debvisor.hci.mfa does",
+        ),
+        Check("pam", seen.pam_problem, "Bring /etc/pam.d/sshd to Debian's layout"),
+        Check("store", seen.store_problem, "Make room, or mend the folder; nobody could log in"),
+        Check("clock", _clock(seen), "Let chrony or systemd-timesyncd set the clock"),
+        Check("accounts", _accounts(policy, seen), "Make the accounts, or take their names out"),
+        Check("enrolled", _enrolled(policy, seen), "Enrol them with debvisor.hci.totp_secret"),
+        Check("exemptions", _exemptions(policy, seen), "Renew the exemption, or enrol who had it"),
+        Check("automation", _automation(policy, seen), "Exempt the account that Ansible comes as"),
+        Check(
+            "break_glass",
+            _break_glass(policy, seen),
+            "Name an account in break_glass, and give the control node its key for the proof",
+        ),
+        Check(
+            "second_path",
+            _second_path(policy, seen),
+            "Enrol a second administrator, or exempt one, beside the break-glass account",
+        ),
+        Check(
+            "effective",
+            "; ".join(seen.effective),
+            "Another file of sshd has its say first; sshd -T -C user=NAME,host=ADDRESS,addr=ADDRESS tells more",
+        ),
+    ]
+
+
+def report(policy: Policy, seen: Situation) -> dict[str, Any]:
+    """Return what people and programs read before they decide."""
+    checks = judge(policy, seen)
+    return {
+        "ready": not any(check.why for check in checks),
+        "preflight": [check.public() for check in checks],
+        "exemptions": [each.public(seen.today) for each in policy.exemptions],
+        "left_out": _left_out(policy, seen),
+        "sessions": [dict(each) for each in seen.sessions],
+    }
+
+
+def _clock(seen: Situation) -> str:
+    """Both must agree where both are known; where neither is, nobody knows."""
+    offsets = {seen.clock.source: seen.clock.offset, "control node": seen.controller.clock_offset}
+    known = {source: offset for source, offset in offsets.items() if offset is not None}
+    off = [f"by the {who} it is {by:.1f} s off" for who, by in known.items() if by >= HALF_A_STEP]
+    if not known:
+        return f"nobody knows how far it is off ({seen.clock.why})"
+    return "; ".join(off)
+
+
+def _accounts(policy: Policy, seen: Situation) -> str:
+    special = [policy.canary, *([policy.break_glass.user] if policy.break_glass else [])]
+    exempt = [each.name for each in policy.exemptions if each.kind == "user"]
+    missing = [
+        name for name in (*policy.users, *exempt, *special) if seen.accounts.get(name) is None
+    ]
+    groups = [name for name, members in seen.groups.items() if members is None]
+    told = [f"there is no account {name}" for name in missing]
+    return "; ".join(told + [f"there is no group {name}" for name in groups])
+
+
+def _enrolled(policy: Policy, seen: Situation) -> str:
+    told = []
+    for user in policy.users:
+        about = seen.enrolments[user]
+        if not about["enrolled"]:
+            told.append(f"{user} is not" + (f" ({about['problem']})" if about["problem"] else ""))
+    return "; ".join(told)
+
+
+def _exemptions(policy: Policy, seen: Situation) -> str:
+    return "; ".join(
+        f"that of {each.kind} {each.name} expired on {each.expires.isoformat()}"
+        for each in policy.exemptions
+        if each.expired(seen.today)
+    )
+
+
+def _automation(policy: Policy, seen: Situation) -> str:
+    account = seen.controller.account
+    if not account:
+        return "it is not known as whom Ansible comes"
+    if account not in _exempt(policy, seen):
+        return f"Ansible comes as {account}, which would be asked for a code"
+    return ""
+
+
+def _break_glass(policy: Policy, seen: Situation) -> str:
+    found = policy.break_glass
+    if found is None:
+        return "there is no break-glass account"
+    account = seen.accounts.get(found.user)
+    if account is not None and not account.usable:
+        return f"the shell of {found.user} lets nobody work"
+    if account is not None and not _administers(policy, account):
+        return f"{found.user} may not administer: it is neither root nor in {_listed(policy.admin_groups)}"
+    if not seen.client or not found.admits(seen.client):
+        where = seen.client or "an unknown address"
+        return f"it cannot be proven: the control node comes from {where}, which is in none of its networks"
+    if not seen.controller.break_glass_key:
+        return "it cannot be proven: the control node was given no key for it"
+    return ""
+
+
+def _second_path(policy: Policy, seen: Situation) -> str:
+    """Break-glass is for when all else fails. So there must be two other ways than one person's phone."""
+    breaks = {policy.break_glass.user} if policy.break_glass else set()
+    able = {user for user in policy.users if seen.enrolments[user]["enrolled"]}
+    able |= set(_exempt(policy, seen)) | breaks
+    admins = sorted(
+        name
+        for name in able
+        if (account := seen.accounts.get(name)) and account.usable and _administers(policy, account)
+    )
+    if len(admins) >= 2:
+        return ""
+    only = f"only {admins[0]}" if admins else "nobody"
+    return f"{only} could log in and administer this host"
+
+
+def _administers(policy: Policy, account: Any) -> bool:
+    return account.uid == 0 or bool(account.groups & policy.admin_groups)
+
+
+def _exempt(policy: Policy, seen: Situation) -> Iterator[str]:
+    for each in policy.exemptions:
+        if each.kind == "user":
+            yield each.name
+        else:
+            yield from seen.groups.get(each.name) or ()
+
+
+def _left_out(policy: Policy, seen: Situation) -> list[str]:
+    """Return the people whom nobody thought of: after enforcement they enter only if they happen to be enrolled."""
+    known = {*policy.users, *_exempt(policy, seen), policy.canary}
+    known |= {policy.break_glass.user} if policy.break_glass else set()
+    return sorted(set(seen.people) - known)
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))

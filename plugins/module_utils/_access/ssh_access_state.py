@@ -1,0 +1,264 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``ssh_access`` and ``ssh_access_info`` look at: the files as they are and shall be, and all that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from .._core.errors import DebvisorError, Refused
+from .._core.waiting import Clock
+from . import pam_settings, sshd_settings
+from .pam_settings import UnknownLayout
+from .policy import Policy
+from .preflight import Controller, Situation
+from .totp_secret_info import Store, TotpSecretInfo
+from .totp_secret_operation import ROOT
+
+PAM_MODULE = "pam_google_authenticator.so"
+NOWHERE = "192.0.2.1"
+"""Where callers are thought to come from when nobody calls; no exemption depends on it."""
+
+
+class Files(Protocol):
+    """The files of the machine."""
+
+    def facts(self, path: str) -> Any: ...
+
+    def read(self, path: str) -> bytes: ...
+
+    def listing(self, folder: str) -> list[str]: ...
+
+
+class Sshd(Protocol):
+    """The SSH server."""
+
+    def effective(self, callers: Iterable[tuple[str, str]]) -> list[Mapping[str, str]]: ...
+
+    def rehearsed(
+        self, content: str, callers: Iterable[tuple[str, str]]
+    ) -> list[Mapping[str, str]]: ...
+
+    def sessions(self) -> list[dict[str, str]]: ...
+
+
+class Accounts(Protocol):
+    """Accounts and groups."""
+
+    def find(self, name: str) -> Any: ...
+
+    def members(self, group: str) -> tuple[str, ...] | None: ...
+
+    def people(self) -> tuple[str, ...]: ...
+
+
+class PamModules(Protocol):
+    """Installed PAM modules."""
+
+    def has(self, name: str) -> bool: ...
+
+
+class ClockSync(Protocol):
+    """How far the clock is off."""
+
+    def reading(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things lie."""
+
+    drop_in: str
+    include: str
+    service: str
+    also_include: str
+    sudo: str
+    console: str
+    store: str
+    canary_keys: str
+    alarm: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is written, in this order: PAM before sshd, and what is included before who includes it."""
+        ours = (self.also_include, self.sudo, self.console, self.include, self.service)
+        return (*ours, self.drop_in)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The machine, as far as it is looked at. ``client`` tells where the present SSH session comes from."""
+
+    files: Files
+    sshd: Sshd
+    accounts: Accounts
+    store: Store
+    pam_modules: PamModules
+    clock_sync: ClockSync
+    clock: Clock
+    client: Callable[[], tuple[str, int] | None]
+
+
+Texts = Mapping[str, str | None]
+"""What files hold, by their paths; None where there is none. Asking for a code, they are written in this order."""
+
+
+class SshAccessState:
+    """Looks, and changes nothing."""
+
+    def __init__(self, ports: Ports, places: Places, uid: int = ROOT) -> None:
+        self._ports = ports
+        self._places = places
+        self._factors = TotpSecretInfo(ports.files, ports.store, places.store, uid)
+
+    def texts(self) -> Texts:
+        """Return what is there.
+
+        :raises Refused: where a file of ours was written by somebody else.
+        """
+        places = self._places
+        texts = {path: self._text(path) for path in places.files}
+        headers = {
+            places.also_include: pam_settings.HEADER,
+            places.include: pam_settings.HEADER,
+            places.drop_in: sshd_settings.HEADER,
+        }
+        for path, header in headers.items():
+            text = texts[path]
+            if text is not None and not text.startswith(header):
+                raise Refused(f"{path} was written by somebody else", hint="Move it out of the way")
+        return texts
+
+    def _text(self, path: str) -> str | None:
+        if self._ports.files.facts(path) is None:
+            return None
+        return self._ports.files.read(path).decode(errors="surrogateescape")
+
+    def former(self, texts: Texts) -> Texts:
+        """Return the files as they are without us."""
+        service = texts[self._places.service]
+        return {
+            self._places.also_include: None,
+            **{path: self._also_former(texts[path]) for path in self._also.values()},
+            self._places.include: None,
+            self._places.service: service and pam_settings.former(service, self._include_name),
+            self._places.drop_in: None,
+        }
+
+    def demanding(self, texts: Texts, policy: Policy) -> Texts:
+        """Return the files that ask for a second factor.
+
+        :raises UnknownLayout: where a file of PAM is not as Debian has it.
+        """
+        places, glass = self._places, [policy.break_glass.user] if policy.break_glass else []
+        users = [*glass, *(each.name for each in policy.exemptions if each.kind == "user")]
+        groups = [each.name for each in policy.exemptions if each.kind == "group"]
+        also = pam_settings.also_include(places.store, users, groups) if policy.also else None
+        return {
+            places.also_include: also,
+            **{
+                path: pam_settings.also_demanding(texts[path] or "", self._also_name)
+                if name in policy.also
+                else self._also_former(texts[path])
+                for name, path in self._also.items()
+            },
+            places.include: pam_settings.include(places.store, "".join(glass), places.alarm),
+            places.service: pam_settings.demanding(texts[places.service] or "", self._include_name),
+            places.drop_in: self._drop_in(policy),
+        }
+
+    @property
+    def _also(self) -> Mapping[str, str]:
+        return {"sudo": self._places.sudo, "console": self._places.console}
+
+    def _also_former(self, text: str | None) -> str | None:
+        return text and pam_settings.also_former(text, self._also_name)
+
+    def _drop_in(self, policy: Policy) -> str:
+        return sshd_settings.render(policy, self._places.canary_keys)
+
+    @property
+    def _include_name(self) -> str:
+        return self._places.include.rpartition("/")[2]
+
+    @property
+    def _also_name(self) -> str:
+        return self._places.also_include.rpartition("/")[2]
+
+    def now(self) -> float:
+        return self._ports.clock.wall()
+
+    def situation(self, policy: Policy, controller: Controller, texts: Texts) -> Situation:
+        """Return all that decides whether a second factor may be asked for."""
+        ports = self._ports
+        groups = {
+            each.name: ports.accounts.members(each.name)
+            for each in policy.exemptions
+            if each.kind == "group"
+        }
+        return Situation(
+            today=datetime.fromtimestamp(self.now(), UTC).date(),
+            controller=controller,
+            client=self._client(),
+            pam_module=ports.pam_modules.has(PAM_MODULE),
+            pam_problem=self._pam_problem(policy, texts),
+            store_problem=ports.store.condition().problem,
+            clock=ports.clock_sync.reading(),
+            enrolments={user: self._factors.about(user) for user in policy.users},
+            accounts={name: ports.accounts.find(name) for name in _named(policy, groups)},
+            groups=groups,
+            effective=self._rehearsed_problems(policy, texts),
+            people=ports.accounts.people(),
+            sessions=ports.sshd.sessions(),
+        )
+
+    def _client(self) -> str:
+        client = self._ports.client()
+        return client[0] if client else ""
+
+    def _pam_problem(self, policy: Policy, texts: Texts) -> str:
+        try:
+            self.demanding(texts, policy)
+        except UnknownLayout as cause:
+            return cause.why
+        return ""
+
+    def _rehearsed_problems(self, policy: Policy, texts: Texts) -> list[str]:
+        """Let sshd say what would hold. Where the drop-in is in place already, what holds is what would."""
+        content = self._drop_in(policy)
+        if texts[self._places.drop_in] == content:
+            return self.problems(policy)
+        return self._differences(policy, lambda who: self._ports.sshd.rehearsed(content, who))
+
+    def problems(self, policy: Policy) -> list[str]:
+        """Let sshd say what holds, and return in what that is not what is wanted."""
+        return self._differences(policy, self._ports.sshd.effective)
+
+    def _differences(
+        self,
+        policy: Policy,
+        ask: Callable[[Iterable[tuple[str, str]]], list[Mapping[str, str]]],
+    ) -> list[str]:
+        members = {
+            each.name: self._ports.accounts.members(each.name) or ()
+            for each in policy.exemptions
+            if each.kind == "group"
+        }
+        expected = sshd_settings.expectations(policy, self._client() or NOWHERE, members)
+        try:
+            answers = ask([(each.user, each.address) for each in expected])
+        except DebvisorError as cause:
+            return [str(cause)]
+        pairs = zip(expected, answers, strict=True)
+        return [problem for each, answer in pairs if (problem := each.problem(answer))]
+
+
+def _named(policy: Policy, groups: Mapping[str, tuple[str, ...] | None]) -> set[str]:
+    exempt = {each.name for each in policy.exemptions if each.kind == "user"}
+    members = {name for names in groups.values() for name in names or ()}
+    special = {policy.canary, *([policy.break_glass.user] if policy.break_glass else [])}
+    return {*policy.users, *exempt, *members, *special}

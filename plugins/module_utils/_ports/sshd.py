@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SSH server of this machine: what it would do, what it does, and a reload that ends no session."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from .command import ProgramFailed, run
+
+SSHD = "/usr/sbin/sshd"
+SERVICE = "ssh.service"
+SESSION = re.compile(rb"sshd(?:-session)?: (?P<user>[^ @\[]+)@(?P<terminal>[^ ]+)\s*")
+IN_PLACE = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+"""For a shell in a mount namespace of its own: put a folder in the place of another, then run the rest."""
+
+
+class Sshd:
+    """sshd(8) with the configuration of this machine, and the drop-in that is ours."""
+
+    def __init__(self, drop_in: Path) -> None:
+        self._drop_in = drop_in
+
+    def check(self) -> None:
+        """Let sshd judge its configuration.
+
+        :raises ProgramFailed: with what it says.
+        """
+        run([SSHD, "-t"])
+
+    def effective(self, callers: Iterable[tuple[str, str]]) -> list[Mapping[str, str]]:
+        """Return for each (user, address) what holds for them, by sshd's own word.
+
+        :raises ProgramFailed: where the configuration is wrong.
+        """
+        return [_settings(run(_question(*caller)).stdout) for caller in callers]
+
+    def rehearsed(
+        self, content: str, callers: Iterable[tuple[str, str]]
+    ) -> list[Mapping[str, str]]:
+        """Do as :meth:`effective`, as if the drop-in held that. Nobody else sees it.
+
+        :raises ProgramFailed: where the configuration would be wrong.
+        """
+        with tempfile.TemporaryDirectory(prefix="debvisor-sshd-") as folder:
+            place = self._drop_in.parent
+            for path in place.glob("*.conf"):
+                shutil.copy(path, folder)
+            Path(folder, self._drop_in.name).write_text(content, encoding="utf-8")
+            aside = ["unshare", "--mount", "sh", "-c", IN_PLACE, "sh", folder, str(place)]
+            return [_settings(run([*aside, *_question(*caller)]).stdout) for caller in callers]
+
+    def reload(self) -> None:
+        """Have the server read its configuration. Sessions live on; a server that does not run reads it at its start.
+
+        :raises ProgramFailed: where systemd does not do it.
+        """
+        try:
+            run(["systemctl", "is-active", "--quiet", SERVICE])
+        except ProgramFailed:
+            return
+        run(["systemctl", "reload", SERVICE])
+
+    def sessions(self) -> list[dict[str, str]]:
+        """Return who is logged in now, by the names that sshd gives its processes."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                if told := SESSION.fullmatch(path.read_bytes().rstrip(b"\0 ")):
+                    found.append({key: value.decode() for key, value in told.groupdict().items()})
+        return sorted(found, key=lambda each: (each["user"], each["terminal"]))
+
+
+def _question(user: str, address: str) -> list[str]:
+    return [SSHD, "-T", "-C", f"user={user},host={address},addr={address}"]
+
+
+def _settings(told: str) -> Mapping[str, str]:
+    pairs = (line.partition(" ") for line in told.splitlines())
+    return {keyword: value for keyword, dummy, value in pairs}

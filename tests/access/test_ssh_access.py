@@ -1,0 +1,389 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A second factor on a real node: who enters and who does not, what is refused, and that nobody is locked out for long.
+
+The controller is killed before each of its calls of ssh: whatever it does to a host goes through one of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.access.people import ANNA, BEN, DROP_IN, GLASS, PASSWORD, ROBOT, STORE, People
+from tests.failover.cluster import Cluster, eventually
+from tests.lab.layout import CHECKOUT
+from tests.node.control_node import ControlNode, kill_with_descendants
+from tests.node.test_secrets import STOP, sample
+
+VICTIM = "node3"
+JOURNAL = "/var/lib/debvisor/journal"
+TRACKING = "7F7F0101,ntp.test,2,0.0,20.5,0,0,0,0,0,0,0,1,Normal"
+"""What chronyc says of a clock that is 20.5 s off."""
+PROOFS = [
+    "canary with key alone",
+    "canary without its key",
+    "canary with key and wrong code",
+    "canary with key and code",
+    "break-glass with its key",
+]
+SSH = """\
+#!/bin/sh
+# ssh, which counts its calls, keeps what is asked for, and hangs at the call whose number is given.
+cd {folder}
+count=$(($(cat count 2>/dev/null) + 1))
+echo $count > count
+if [ -n "$SSH_ASKPASS" ]; then
+  "$SSH_ASKPASS" >> answers
+  ssh -F {config} {node} cat {store}/debvisor-canary < /dev/null > secret
+fi
+if [ $count = "$(cat hang 2>/dev/null)" ]; then
+  touch hanging
+  exec sleep 600
+fi
+cd {checkout}
+exec ssh "$@"
+"""
+
+
+class CountedSsh:
+    """A program in the place of ssh, for the controller."""
+
+    def __init__(self, people: People, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.program = folder / "ssh"
+        config = people.control.lab.state / "ssh_config"
+        text = SSH.format(
+            folder=folder, config=config, node=people.node.name, store=STORE, checkout=CHECKOUT
+        )
+        self.program.write_text(text)
+        self.program.chmod(0o700)
+
+    @property
+    def calls(self) -> int:
+        return int((self.folder / "count").read_text())
+
+    def read(self, name: str) -> list[str]:
+        return (self.folder / name).read_text().split()
+
+    def reset(self, hang: int | None = None) -> None:
+        for name in ("count", "answers", "secret", "hang", "hanging"):
+            (self.folder / name).unlink(missing_ok=True)
+        if hang:
+            (self.folder / "hang").write_text(str(hang))
+
+    @property
+    def options(self) -> str:
+        return f"--extra-vars={json.dumps({'ansible_ssh_executable': str(self.program)})}"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+    control = ControlNode()
+    found = People(control, control.lab.node(VICTIM), tmp_path_factory.mktemp("people"))
+    run = control.ansible(
+        "debvisor.hci.enforce_mfa",
+        f"--limit={VICTIM}",
+        "--extra-vars={mfa_stages: [install]}",
+        log=found.folder / "install.log",
+    )
+    assert run.status == 0, run.output[-3000:]
+    found.arrive()
+    yield found
+    assert not found.result(state="absent").get("failed")
+    found.leave()
+
+
+@pytest.fixture(scope="module")
+def before(people: People) -> str:
+    """Return the files as Debian has them."""
+    content = people.files()
+    assert "debvisor" not in content
+    return content
+
+
+@pytest.fixture(scope="module")
+def ssh(people: People) -> CountedSsh:
+    return CountedSsh(people, people.folder / "counted")
+
+
+def everybody_enters_as_before(people: People) -> None:
+    assert [name for name in (ANNA, BEN, GLASS, ROBOT) if not people.enters(name)] == []
+
+
+def settled(people: People) -> bool:
+    return people.on(f"ls {JOURNAL} 2>/dev/null || true") == ""
+
+
+def test_all_reasons_are_told_at_once_and_nothing_is_changed(people: People, before: str) -> None:
+    chrony = "/usr/local/bin/chronyc"
+    people.on(f"printf '#!/bin/sh\\necho {TRACKING}' > {chrony}; chmod 755 {chrony}")
+    people.on(f"echo 'AuthenticationMethods publickey' > {Path(DROP_IN).with_name('05-x.conf')}")
+    people.on(f"mount --bind {STORE} {STORE}; mount -o remount,bind,ro {STORE}")
+    glass = {**people.options()["break_glass"], "private_key": "/nonexistent"}
+    try:
+        told = people.result(**people.options(users=[ANNA, BEN], break_glass=glass))
+    finally:
+        people.on(
+            f"umount {STORE}; rm /usr/local/bin/chronyc {Path(DROP_IN).with_name('05-x.conf')}"
+        )
+    assert (told["failed"], told["changed"]) == (True, False)
+    why = {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
+    assert set(why) == {"store", "clock", "enrolled", "break_glass", "effective"}
+    assert "read-only" in why["store"]
+    assert "20.5 s off" in why["clock"]
+    assert why["enrolled"] == f"{BEN} is not"
+    assert "authenticationmethods is publickey" in why["effective"]
+    assert people.files() == before
+    everybody_enters_as_before(people)
+
+
+def test_a_full_store_is_refused(people: People, before: str) -> None:
+    people.on(
+        f"mount -t tmpfs -o size=64k,mode=0700 none {STORE}; cd {STORE}; head -c 60k /dev/zero > fill"
+    )
+    try:
+        people.enrol()
+        told = people.result(**people.options())
+    finally:
+        people.on(f"umount {STORE}")
+    [check] = [check for check in told["preflight"] if not check["holds"]]
+    assert (check["check"], "no room" in check["why"]) == ("store", True)
+    assert people.files() == before
+
+
+def test_check_mode_predicts_and_changes_nothing(people: People, before: str) -> None:
+    run = people.module("--check", "--diff", **people.options())
+    assert run.status == 0, run.output[-3000:]
+    assert "+AuthenticationMethods publickey,keyboard-interactive:pam" in run.output
+    assert "-@include common-auth" in run.output
+    assert people.files() == before
+
+
+def test_a_break_glass_that_does_not_open_takes_it_back(people: People, before: str) -> None:
+    glass = {**people.options()["break_glass"], "private_key": str(people.key(BEN))}
+    told = people.result(**people.options(break_glass=glass, confirm_within=30))
+    assert (told["failed"], told["confirmed"]) == (True, False)
+    assert "break-glass with its key" in told["msg"]
+    eventually("all is taken back", lambda: settled(people), 60)
+    assert people.files() == before
+    everybody_enters_as_before(people)
+
+
+@pytest.fixture(scope="module")
+def observed(people: People, before: str, ssh: CountedSsh) -> dict[str, Any]:
+    ssh.reset()
+    with ThreadPoolExecutor(1) as pool, Watch() as here:
+        there = pool.submit(sample, people.control, people.node)
+        run = people.module("-vvv", "--diff", ssh.options, **people.options())
+        people.on(f"touch {STOP}")
+    people.on(f"rm {STOP}")
+    assert run.status == 0, run.output[-4000:]
+    people.be_patient()
+    return {"output": run.output, "texts": [*here.texts, *there.result()["texts"]]}
+
+
+@pytest.mark.usefixtures("observed")
+class TestEnforced:
+    """One enforcement, watched, and many logins."""
+
+    def test_what_was_proven(self, observed: dict[str, Any]) -> None:
+        places = [observed["output"].index(f"proof: {proof}\n") for proof in PROOFS]
+        assert places == sorted(places)
+        assert "confirmed: true\n" in observed["output"]
+
+    def test_no_secret_and_no_code_is_told_to_anybody(
+        self, people: People, ssh: CountedSsh, observed: dict[str, Any]
+    ) -> None:
+        secret, codes = ssh.read("secret")[0], set(ssh.read("answers"))
+        assert re.fullmatch("[A-Z2-7]{32}", secret)
+        assert len(codes) >= 2
+        records = [
+            people.on("cat /var/log/debvisor/audit.jsonl"),
+            people.on("journalctl --no-pager", timeout=120),
+            observed["output"],
+            *observed["texts"],
+        ]
+        assert len(records) > 100, "the processes were not watched"
+        assert [text for text in records if secret in text] == []
+        shown = re.compile(rf"(?<![\d.])(?:{'|'.join(sorted(codes))})(?!\d)")
+        assert [found[0] for text in records if (found := shown.search(text))] == []
+
+    def test_nothing_of_the_canary_is_left(self, people: People) -> None:
+        assert people.on(f"ls -A {STORE}").split() == [ANNA]
+        assert "canary" not in people.on("ls -A /etc/debvisor")
+        assert settled(people)
+
+    def test_a_second_run_changes_nothing(self, people: People) -> None:
+        told = people.result(**people.options())
+        assert (told["changed"], told["actions"]) == (False, [])
+
+    def test_key_and_right_code_enter_once(self, people: People) -> None:
+        code = people.code()
+        assert not people.enters(ANNA, code, key=False), "a code alone"
+        assert not people.enters(ANNA), "a key alone"
+        assert people.enters(ANNA, code)
+        assert not people.enters(ANNA, code), "replayed"
+        assert people.enters(ANNA, people.anna.scratch_codes[0].reveal().decode())
+
+    def test_wrong_codes_and_passwords_do_not_enter(self, people: People) -> None:
+        people.enrol()
+        wrong = f"{(int(people.code()) + 7) % 1_000_000:06d}"
+        assert not people.enters(ANNA, wrong)
+        assert not people.enters(ANNA, PASSWORD)
+        assert not people.enters(ANNA, PASSWORD, methods="password")
+
+    def test_who_is_not_enrolled_does_not_enter(self, people: People) -> None:
+        assert not people.enters(BEN)
+        assert not people.enters(BEN, people.code())
+        assert not people.enters(BEN, PASSWORD)
+
+    def test_exempt_automation_enters_by_key_alone(self, people: People) -> None:
+        assert people.enters(ROBOT)
+        assert not people.enters(ROBOT, PASSWORD, key=False)
+
+    def test_break_glass_enters_and_is_alarmed(self, people: People) -> None:
+        count = 'grep -c \'"operation": "break_glass"\' /var/log/debvisor/audit.jsonl'
+        noted = int(people.on(count))
+        assert people.enters(GLASS)
+        assert int(people.on(count)) == noted + 1
+        log = people.on("journalctl --no-pager --priority=alert --identifier=debvisor")
+        assert f"The break-glass account {GLASS} entered from {people.control.lab.gateway4}" in log
+        people.on("/usr/libexec/debvisor/audit-verify")
+
+    def test_an_alarm_that_fails_or_hangs_keeps_nobody_out(self, people: People) -> None:
+        alarm = "/usr/libexec/debvisor/break-glass-alarm"
+        people.on(f"cp -p {alarm} /root/alarm")
+        try:
+            for broken in ("exit 1", "sleep 1000"):
+                people.on(f"printf '#!/bin/sh\\n{broken}\\n' > {alarm}")
+                assert people.enters(GLASS)
+        finally:
+            people.on(f"mv /root/alarm {alarm}")
+
+    def test_metrics_tell_it(self, people: People) -> None:
+        told = people.on("/usr/libexec/debvisor/mfa-metrics")
+        assert "debvisor_node_mfa_enabled 1\n" in told
+        used = re.search(r"break_glass_last_use_timestamp_seconds (\d+)\n", told)
+        assert used
+        assert abs(int(used[1]) - int(people.on("date +%s"))) < 3600
+
+    def test_a_restart_keeps_it(self, people: People) -> None:
+        cluster, content = Cluster.of_lab(), people.files()
+        cluster.kill(VICTIM)
+        cluster.start(VICTIM)
+        assert people.files() == content
+        assert not people.enters(BEN)
+        assert people.enters(GLASS)
+
+    def test_release_restores_the_exact_files(self, people: People, before: str) -> None:
+        run = people.control.ansible(
+            "debvisor.hci.release_mfa", f"--limit={VICTIM}", log=people.folder / "release.log"
+        )
+        assert run.status == 0, run.output[-3000:]
+        assert people.files() == before
+        everybody_enters_as_before(people)
+
+
+class Watch(threading.Thread):
+    """Note the arguments and variables of every process of this machine meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: set[str] = set()
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.02):
+            for process in filter(str.isdigit, os.listdir("/proc")):
+                for name in ("cmdline", "environ"):
+                    with suppress(OSError):
+                        text = Path("/proc", process, name).read_bytes()
+                        self.texts.add(text.decode(errors="replace"))
+
+    def __enter__(self) -> Watch:
+        self.start()
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self._over.set()
+        self.join()
+
+
+class TestKilled:
+    """The controller dies; the host helps itself."""
+
+    @pytest.fixture(autouse=True)
+    def patient(self, people: People) -> None:
+        people.be_patient()
+
+    def test_before_each_of_its_calls(self, people: People, before: str, ssh: CountedSsh) -> None:
+        ssh.reset()
+        run = people.module(ssh.options, **people.options())
+        assert run.status == 0, run.output[-3000:]
+        calls, changed = ssh.calls, 0
+        assert not people.result(state="absent").get("failed")
+        assert calls > len(PROOFS)
+        for call in range(1, calls + 1):
+            killed_at(people, ssh, call, confirm_within=15)
+            changed += not settled(people)
+            assert people.enters(ROBOT)
+            assert people.enters(GLASS)
+            eventually(f"all is taken back, killed at call {call}", lambda: settled(people), 60)
+            assert people.files() == before, call
+            everybody_enters_as_before(people)
+        assert changed >= len(PROOFS), "it was mostly killed before it changed anything"
+
+    def test_and_the_host_goes_down_meanwhile(
+        self, people: People, before: str, ssh: CountedSsh
+    ) -> None:
+        ssh.reset()
+        assert people.module(ssh.options, **people.options()).status == 0
+        last = ssh.calls
+        assert not people.result(state="absent").get("failed")
+        killed_at(people, ssh, last - 3, confirm_within=3000)
+        assert people.files() != before
+        cluster = Cluster.of_lab()
+        cluster.kill(VICTIM)
+        cluster.start(VICTIM)
+        assert people.files() == before
+        assert settled(people)
+        everybody_enters_as_before(people)
+        order = "systemctl show --property=After --value ssh.service"
+        assert "debvisor-revert.service" in people.on(order)
+
+
+def killed_at(people: People, ssh: CountedSsh, call: int, **more: Any) -> None:
+    """Run a controller until it is about to call ssh for that time, then kill it as an accident does."""
+    ssh.reset(hang=call)
+    words = people.call(ssh.options, **people.options(**more))
+    command = [
+        str(Path(sys.executable).with_name("ansible")),
+        *people.control.inventory,
+        *words,
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            eventually(f"call {call} of ssh", (ssh.folder / "hanging").exists, 90)
+        finally:
+            kill_with_descendants(process.pid)

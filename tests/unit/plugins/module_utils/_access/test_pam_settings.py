@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PAM's files: what replaces the password, and that the former file is what it was."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._access import pam_settings
+from ansible_collections.debvisor.hci.plugins.module_utils._access.pam_settings import (
+    UnknownLayout,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes.access_host import DEBIAN
+
+NAME = "debvisor-mfa"
+LINES = st.lists(
+    st.sampled_from(
+        ["", "# a comment", "account required pam_nologin.so", "@include common-session"]
+    )
+)
+
+
+def test_the_code_stands_in_the_place_of_the_password() -> None:
+    demanding = pam_settings.demanding(DEBIAN, NAME)
+    assert "\n@include common-auth" not in demanding
+    assert demanding.count(f"\n@include {NAME}\n") == 1
+    assert pam_settings.demanding(demanding, NAME) == demanding
+
+
+@given(LINES, LINES, st.sampled_from(["@include common-auth", "@include\tcommon-auth  "]))
+def test_the_former_file_is_made_of_the_present_one(
+    above: list[str], below: list[str], password: str
+) -> None:
+    text = "".join(f"{line}\n" for line in (*above, password, *below))
+    demanding = pam_settings.demanding(text, NAME)
+    assert demanding != text
+    assert pam_settings.former(demanding, NAME) == text
+    assert pam_settings.former(f"# new\n{demanding}", NAME) == f"# new\n{text}"
+    assert pam_settings.former(text, NAME) == text
+
+
+@given(LINES, LINES)
+def test_another_service_asks_after_the_password(above: list[str], below: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in (*above, "@include common-auth", *below))
+    demanding = pam_settings.also_demanding(text, NAME)
+    assert f"@include common-auth\n{pam_settings.ALSO_MARK}\n@include {NAME}\n" in demanding
+    assert pam_settings.also_demanding(demanding, NAME) == demanding
+    assert pam_settings.also_former(demanding, NAME) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "0 times"),
+        (DEBIAN * 2, "2 times"),
+        (f"auth required pam_faillock.so\n{DEBIAN}", "pam_faillock"),
+        (f"-auth  optional pam_x.so\n{DEBIAN}", "pam_x"),
+        (DEBIAN.replace("@include common-auth", "# @include common-auth"), "0 times"),
+    ],
+)
+def test_another_layout_is_not_guessed_at(text: str, why: str) -> None:
+    with pytest.raises(UnknownLayout, match="is not as Debian has it") as caught:
+        pam_settings.demanding(text, NAME)
+    assert why in caught.value.why
+
+
+def test_the_alarm_is_for_break_glass_alone() -> None:
+    assert "session" not in pam_settings.include("/totp", "", "/alarm")
+    told = pam_settings.include("/totp", "firefighter", "/alarm")
+    assert "user = firefighter" in told
+    assert "session optional pam_exec.so" in told
+    assert "nullok" not in told

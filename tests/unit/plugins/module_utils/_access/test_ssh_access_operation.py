@@ -1,0 +1,450 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ssh_access against a host whose sshd follows its drop-ins: who is asked for what, refusals, undo, killed runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._access.policy import OPTIONS
+from ansible_collections.debvisor.hci.plugins.module_utils._access.sshd_settings import (
+    KEY,
+    KEY_AND_CODE,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
+    DebvisorError,
+    InvalidInput,
+    Refused,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+    Outcome,
+    Records,
+    confirm,
+    execute,
+    revert,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+
+from tests.fakes.access_host import DEBIAN, AccessHost, account
+from tests.fakes.dead_man import FakeDeadMan
+
+SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+CONTROLLER = {
+    "account": "root",
+    "clock_offset": 0.5,
+    "break_glass_key": True,
+    "canary_key": "ssh-ed25519 AAAA debvisor",
+    "canary_secret": SECRET,
+}
+GLASS = {"user": "firefighter", "networks": ["192.0.2.0/28"], "reason": "the safe"}
+ROOT = {"user": "root", "reason": "Ansible\nhas no phone", "expires": "2027-06-30"}
+PARAMS: dict[str, Any] = {
+    "state": "enforced",
+    "users": ["anna"],
+    "exempt": [ROOT],
+    "break_glass": GLASS,
+    "canary": "debvisor-canary",
+    "admin_groups": ["sudo"],
+    "also": [],
+    "controller": CONTROLLER,
+    "confirm_within": 60,
+}
+
+
+class World(AccessHost):
+    def __init__(self, base: Path) -> None:
+        (base / "host").mkdir()
+        super().__init__(base / "host")
+        self.dead_man = FakeDeadMan(base / "armed")
+        self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
+
+    def run(self, *, check: bool = False, **options: Any) -> Outcome:
+        params = {**PARAMS, **options}
+        operation = self.operation()
+        return execute(operation, params, self.records, dead_man=self.dead_man, check=check)
+
+    def confirm(self, outcome: Outcome) -> Outcome:
+        return confirm(self.operation(), outcome.transaction, self.records, self.dead_man)
+
+    def revert(self, outcome: Outcome) -> Outcome:
+        return revert(self.operation(), outcome.transaction, self.records)
+
+    def failing(self, **options: Any) -> dict[str, str]:
+        """Return the checks that do not hold, of a run that has to be refused."""
+        before = self.content()
+        outcome = self.run(**options)
+        assert isinstance(outcome.failure, Refused)
+        assert (outcome.changed, self.content(), self.sshd.reloads) == (False, before, 0)
+        return {
+            check["check"]: check["why"]
+            for check in outcome.failure.details["preflight"]
+            if not check["holds"]
+        }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_everybody_is_asked_for_what_is_theirs(world: World) -> None:
+    outcome = world.run()
+    assert (outcome.failure, outcome.changed) == (None, True)
+    assert world.sshd.asks("anna") == world.sshd.asks("debvisor-canary") == KEY_AND_CODE
+    assert world.sshd.asks("stranger") == KEY_AND_CODE
+    assert world.sshd.asks("root", "203.0.113.1") == KEY
+    assert world.sshd.asks("firefighter", "192.0.2.14") == KEY
+    assert world.sshd.asks("firefighter", "192.0.2.16") == KEY_AND_CODE
+    assert "@include debvisor-mfa" in world.service.read_text()
+    assert "# Until 2027-06-30: Ansible has no phone\n" in Path(world.places.drop_in).read_text()
+
+
+def test_sudo_asks_as_well_where_that_is_wanted(world: World) -> None:
+    before = world.content()
+    assert world.confirm(world.run(also=["sudo"])).failure is None
+    sudo = Path(world.places.sudo).read_text()
+    assert (
+        "common-auth\n# debvisor.hci.ssh_access put the next line here.\n@include debvisor-mfa-also\n"
+        in sudo
+    )
+    also = Path(world.places.also_include).read_text().splitlines()
+    assert also[1:3] == [
+        "auth [success=2 default=ignore] pam_succeed_if.so quiet user = firefighter",
+        "auth [success=1 default=ignore] pam_succeed_if.so quiet user = root",
+    ]
+    outcome = world.run()
+    targets = [action.target for action in outcome.plan.actions]
+    assert targets == ["debvisor-canary", world.places.sudo, world.places.also_include]
+    world.confirm(outcome)
+    assert world.confirm(world.run(state="absent")).failure is None
+    assert world.content() == before
+
+
+def test_a_console_without_a_service_is_a_reason_against_it(world: World) -> None:
+    assert "0 times" in world.failing(also=["console"])["pam"]
+
+
+def test_groups_are_exempt_after_users(world: World) -> None:
+    world.groups["robots"] = ("ben",)
+    world.sshd.groups["robots"] = {"ben"}
+    exempt = [{"group": "robots", "reason": "x", "expires": "2027-06-30"}, ROOT]
+    assert world.run(exempt=exempt).failure is None
+    assert world.sshd.asks("ben") == KEY
+
+
+def test_the_canary_is_there_until_the_change_is_decided(world: World) -> None:
+    outcome = world.run()
+    assert SECRET in Path(world.places.store, "debvisor-canary").read_text()
+    assert Path(world.places.canary_keys).read_text() == "restrict ssh-ed25519 AAAA debvisor\n"
+    assert world.confirm(outcome).failure is None
+    assert not [name for name in world.content() if "canary" in name or "before" in name]
+    assert world.sshd.asks("anna") == KEY_AND_CODE
+
+
+def test_a_second_run_changes_nothing(world: World) -> None:
+    world.confirm(world.run())
+    again = world.run()
+    assert (again.failure, again.changed, again.awaiting, world.sshd.reloads) == (
+        None,
+        False,
+        None,
+        1,
+    )
+
+
+def test_check_mode_tells_and_writes_nothing(world: World) -> None:
+    before = world.content()
+    outcome = world.run(check=True)
+    assert [action.verb for action in outcome.plan.actions] == ["admit", "write", "write", "write"]
+    assert len(outcome.plan.differences) == 3
+    assert (world.content(), world.sshd.reloads) == (before, 0)
+
+
+def test_unconfirmed_all_is_as_before(world: World) -> None:
+    before = world.content()
+    outcome = world.run()
+    assert world.revert(outcome).failure is None
+    assert world.content() == before
+    assert (world.sshd.asks("anna"), world.sshd.reloads) == ("any", 2)
+
+
+def test_release_restores_the_exact_files(world: World) -> None:
+    before = world.content()
+    world.confirm(world.run())
+    outcome = world.run(state="absent")
+    assert outcome.plan.actions[0].target == world.places.drop_in
+    assert world.confirm(outcome).failure is None
+    assert world.content() == before
+    assert world.sshd.asks("anna") == "any"
+    assert world.run(state="absent").changed is False
+
+
+def test_an_unconfirmed_release_asks_again(world: World) -> None:
+    world.confirm(world.run())
+    enforced = world.content()
+    assert world.revert(world.run(state="absent")).failure is None
+    assert (world.content(), world.sshd.asks("anna")) == (enforced, KEY_AND_CODE)
+
+
+class Killed(BaseException):
+    """A process that ends without a word."""
+
+
+class HookedFiles(Files):
+    """The real files; something happens at the nth change."""
+
+    def __init__(self, at: int, failure: BaseException) -> None:
+        self.left, self.failure = at, failure
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise self.failure
+
+    def write(self, path: str, content: bytes, **access: Any) -> None:
+        self._count()
+        super().write(path, content, **access)
+
+    def copy_aside(self, path: str, aside: str) -> None:
+        self._count()
+        super().copy_aside(path, aside)
+
+
+CHANGES = range(1, 7)
+"""Two files of the canary, a copy of the service's file, and three files."""
+
+
+@pytest.mark.parametrize("at", CHANGES)
+def test_a_run_that_fails_anywhere_leaves_all_as_it_was(world: World, at: int) -> None:
+    before = world.content()
+    world.files = HookedFiles(at, OSError(28, "No space left on device"))
+    outcome = world.run()
+    assert isinstance(outcome.failure, OSError)
+    world.files = Files()
+    assert (world.content(), world.sshd.asks("anna"), outcome.changed) == (before, "any", False)
+
+
+def test_every_change_was_failed(world: World) -> None:
+    world.files = files = HookedFiles(0, Killed())
+    assert world.run().failure is None
+    assert -files.left == len(CHANGES)
+
+
+@pytest.mark.parametrize("at", CHANGES)
+def test_a_run_that_is_killed_anywhere_is_taken_back_at_boot(
+    world: World, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = world.content()
+    world.files = HookedFiles(at, Killed())
+    monkeypatch.setattr(
+        "ansible_collections.debvisor.hci.plugins.module_utils._core.operation._take_back",
+        lambda *arguments: ["killed"],
+    )
+    with pytest.raises(Killed):
+        world.run()
+    monkeypatch.undo()
+    world.files = Files()
+    world.dead_man.reboot()
+    for left in list(world.records.journal.unfinished("ssh_access")):
+        assert revert(world.operation(), left.identity, world.records).failure is None
+    world.sshd.reload()
+    assert (world.content(), world.sshd.asks("anna")) == (before, "any")
+
+
+@pytest.mark.parametrize("broken", ["check", "reload"])
+def test_an_sshd_that_says_no_leaves_all_as_it_was(world: World, broken: str) -> None:
+    before = world.content()
+    world.sshd.broken = broken
+    outcome = world.run()
+    assert outcome.failure is not None
+    assert world.sshd.asks("anna") == "any"
+    if broken == "reload":  # it does not follow back, either: that is said, and tried again
+        assert outcome.rollback_errors
+        world.sshd.broken = ""
+        assert world.revert(outcome).failure is None
+    assert world.content() == before
+
+
+def expired(world: World) -> dict[str, Any]:
+    return {"exempt": [ROOT, {"user": "ben", "reason": "x", "expires": "2027-01-14"}]}
+
+
+def other_drop_in(world: World) -> dict[str, Any]:
+    Path(world.places.drop_in).with_name("05-mine.conf").write_text("AuthenticationMethods any\n")
+    return {}
+
+
+def no_password_line(world: World) -> dict[str, Any]:
+    world.service.write_text(DEBIAN.replace("common-auth", "my-auth"))
+    return {}
+
+
+def unreadable_enrolment(world: World) -> dict[str, Any]:
+    Path(world.places.store, "anna").chmod(0o644)
+    return {}
+
+
+def given(**attributes: Any) -> Callable[[World], dict[str, Any]]:
+    def change(world: World) -> dict[str, Any]:
+        for name, value in attributes.items():
+            setattr(world, name, value)
+        return {}
+
+    return change
+
+
+def clock(
+    offset: float | None, controllers: float | None = 0.5
+) -> Callable[[World], dict[str, Any]]:
+    def change(world: World) -> dict[str, Any]:
+        world.clock.offset, world.clock.why = offset, "nothing disciplines the clock"
+        return {"controller": {**CONTROLLER, "clock_offset": controllers}}
+
+    return change
+
+
+def options(**more: Any) -> Callable[[World], dict[str, Any]]:
+    return lambda world: more
+
+
+def without(name: str, **accounts: Any) -> Callable[[World], dict[str, Any]]:
+    def change(world: World) -> dict[str, Any]:
+        del world.accounts[name]
+        world.accounts.update(accounts)
+        return {}
+
+    return change
+
+
+REASONS = [
+    (given(pam_module=False), "package", "not there"),
+    (no_password_line, "pam", "0 times"),
+    (given(store_problem="no room"), "store", "no room"),
+    (clock(15.0), "clock", "by the chrony it is 15.0 s off"),
+    (clock(None, 15.0), "clock", "by the control node it is 15.0 s off"),
+    (clock(0.1, 40.0), "clock", "by the control node"),
+    (clock(None, None), "clock", "nobody knows"),
+    (without("debvisor-canary"), "accounts", "no account debvisor-canary"),
+    (options(users=["anna", "ben"]), "enrolled", "ben is not"),
+    (unreadable_enrolment, "enrolled", "anna is not (belongs to"),
+    (expired, "exemptions", "expired on 2027-01-14"),
+    (options(controller={**CONTROLLER, "account": "ben"}), "automation", "comes as ben"),
+    (options(controller={**CONTROLLER, "account": None}), "automation", "not known"),
+    (options(break_glass=None), "break_glass", "there is no"),
+    (options(controller={**CONTROLLER, "break_glass_key": False}), "break_glass", "no key"),
+    (given(client=("198.51.100.7", 22)), "break_glass", "in none of its networks"),
+    (given(client=None), "break_glass", "an unknown address"),
+    (without("firefighter", firefighter=account(9)), "break_glass", "may not administer"),
+    (
+        without("firefighter", firefighter=account(9, "sudo", usable=False)),
+        "break_glass",
+        "lets nobody work",
+    ),
+    (other_drop_in, "effective", "authenticationmethods is any, not"),
+]
+
+
+@pytest.mark.parametrize(("change", "check", "why"), REASONS)
+def test_a_reason_against_it_is_found_alone(
+    world: World, change: Callable[[World], dict[str, Any]], check: str, why: str
+) -> None:
+    told = world.failing(**change(world))
+    assert list(told) == [check]
+    assert why in told[check]
+
+
+def test_one_way_in_is_not_enough(world: World) -> None:
+    world.accounts.update(root=account(1, usable=False), anna=account(1000))
+    told = world.failing()
+    assert told == {"second_path": "only firefighter could log in and administer this host"}
+
+
+def test_clocks_that_agree_or_are_known_once_are_good(world: World) -> None:
+    for change in (clock(14.9, 14.9), clock(None, 0.5), clock(0.1, None)):
+        assert world.run(check=True, **change(world)).failure is None
+
+
+def test_all_reasons_are_told_at_once(world: World) -> None:
+    world.pam_module, world.store_problem = False, "no room"
+    told = world.failing(users=["ben"], break_glass=None)
+    assert {"package", "store", "enrolled", "break_glass"} <= set(told)
+
+
+def test_the_report_is_the_same_and_changes_nothing(world: World) -> None:
+    before = world.content()
+    found = world.operation().look({**PARAMS, "users": ["anna", "ben"]})
+    assert (found["ready"], found["enforced"], world.content()) == (False, False, before)
+    [missing] = [check for check in found["preflight"] if not check["holds"]]
+    assert missing["check"] == "enrolled"
+    assert found["exemptions"] == [
+        {"user": "root", "reason": ROOT["reason"], "expires": "2027-06-30", "expired": False}
+    ]
+    assert found["sessions"] == [{"user": "anna", "terminal": "pts/0"}]
+    assert world.operation().look(PARAMS)["left_out"] == ["ben"]
+    world.confirm(world.run())
+    assert world.operation().look(PARAMS)["enforced"] is True
+
+
+def test_without_a_canary_nothing_stays(world: World) -> None:
+    before = world.content()
+    controller = {**CONTROLLER, "canary_secret": None}
+    assert "nobody could prove" in str(world.run(controller=controller).failure)
+    assert world.content() == before
+
+
+@pytest.mark.parametrize("name", ["10-debvisor-mfa.conf", "debvisor-mfa"])
+def test_files_of_others_are_left_alone(world: World, name: str) -> None:
+    folder = "sshd" if name.endswith("conf") else "pam"
+    (world.base / folder / name).write_text("# mine\n")
+    for state in ("enforced", "absent"):
+        assert "written by somebody else" in str(world.run(state=state).failure)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"users": ["a,b"]}, "users"),
+        ({"users": ["anna", "root"]}, "root"),
+        ({"canary": "firefighter"}, "firefighter"),
+        ({"exempt": [{"reason": "x", "expires": "2027-06-30"}]}, "exempt[0]"),
+        ({"exempt": [{**ROOT, "group": "root"}]}, "exempt[0]"),
+        ({"exempt": [{**ROOT, "reason": " "}]}, "exempt[0].reason"),
+        ({"exempt": [{**ROOT, "expires": "soon"}]}, "exempt[0].expires"),
+        ({"exempt": [{**ROOT, "user": "*"}]}, "exempt"),
+        ({"break_glass": {**GLASS, "networks": []}}, "break_glass.networks"),
+        ({"break_glass": {**GLASS, "networks": ["192.0.2.1/28"]}}, "break_glass.networks"),
+        ({"confirm_within": 1}, "confirm_within"),
+    ],
+)
+def test_options_that_make_no_sense(world: World, wrong: dict[str, Any], where: str) -> None:
+    outcome = world.run(**wrong)
+    assert isinstance(outcome.failure, InvalidInput)
+    assert [problem.where for problem in outcome.failure.problems] == [where]
+
+
+def test_no_secret_is_recorded(world: World) -> None:
+    outcome = world.run()
+    texts = [path.read_text() for path in world.records.journal.folder.iterdir()]
+    texts += [world.records.audit.path.read_text(), str(outcome)]
+    assert not [text for text in texts if SECRET in text]
+    assert OPTIONS["controller"]["options"]["canary_secret"]["no_log"] is True
+
+
+def test_a_settings_file_that_changes_meanwhile_fails(world: World) -> None:
+    class Meddling(Files):
+        def write(self, path: str, content: bytes, **access: Any) -> None:
+            super().write(path, content, **access)
+            if path == world.places.drop_in:
+                world.service.write_text(DEBIAN)
+
+    world.files = Meddling()
+    outcome = world.run()
+    assert isinstance(outcome.failure, DebvisorError)
+    assert "not what was written" in str(outcome.failure)
+    assert world.sshd.asks("anna") == "any"

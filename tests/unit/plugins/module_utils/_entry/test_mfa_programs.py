@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""break-glass-alarm, mfa-metrics, and what revert-change does at boot."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import verify
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import Records
+from ansible_collections.debvisor.hci.plugins.module_utils._entry import (
+    break_glass_alarm,
+    mfa_metrics,
+    revert_change,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.sshd import Sshd
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.system_log import SystemLog
+
+from tests.fakes.access_host import AccessHost
+
+
+@pytest.fixture
+def alarms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr(SystemLog, "alarm", lambda self, line: lines.append(line))
+    monkeypatch.setattr(settings, "audit_file", lambda: tmp_path / "audit.jsonl")
+    monkeypatch.setattr(settings, "break_glass_use", lambda: tmp_path / "used.json")
+    monkeypatch.setenv("PAM_USER", "firefighter")
+    monkeypatch.setenv("PAM_RHOST", "192.0.2.1")
+    return lines
+
+
+def test_a_use_of_break_glass_is_recorded_everywhere(alarms: list[str], tmp_path: Path) -> None:
+    assert break_glass_alarm.main([]) == 0
+    assert alarms == ["The break-glass account firefighter entered from 192.0.2.1"]
+    assert json.loads((tmp_path / "used.json").read_text())["user"] == "firefighter"
+    assert '"operation": "break_glass"' in (tmp_path / "audit.jsonl").read_text()
+    assert verify(tmp_path / "audit.jsonl").broken == ()
+
+
+def test_what_can_be_recorded_is_recorded(
+    alarms: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "used.json").mkdir()
+    assert break_glass_alarm.main([]) == 1
+    assert len(alarms) == 1
+    assert '"operation": "break_glass"' in (tmp_path / "audit.jsonl").read_text()
+    assert "break-glass-alarm" in capsys.readouterr().err
+
+
+def configured(tmp_path: Path, **more: Any) -> list[str]:
+    config = {
+        "users": ["anna"],
+        "canary": "c",
+        "exempt": {"root": "2027-06-30"},
+        "hash_names": False,
+    }
+    (tmp_path / "mfa.json").write_text(json.dumps({**config, **more}))
+    (tmp_path / "totp").mkdir(exist_ok=True)
+    return [
+        f"--config={tmp_path / 'mfa.json'}",
+        f"--store={tmp_path / 'totp'}",
+        f"--used={tmp_path / 'used.json'}",
+        f"--output={tmp_path / 'out.prom'}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("methods", "enabled"), [("publickey,keyboard-interactive:pam", 1), ("any", 0)]
+)
+def test_metrics_go_by_what_sshd_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: str, enabled: int
+) -> None:
+    monkeypatch.setattr(Sshd, "effective", lambda self, who: [{"authenticationmethods": methods}])
+    (tmp_path / "used.json").write_text('{"used": 17.0}')
+    assert mfa_metrics.main(configured(tmp_path)) == 0
+    told = (tmp_path / "out.prom").read_text()
+    assert f"debvisor_node_mfa_enabled {enabled}\n" in told
+    assert 'debvisor_mfa_user_enrolled{user="anna"} 0\n' in told
+    assert "debvisor_mfa_break_glass_last_use_timestamp_seconds 17\n" in told
+
+
+def test_metrics_that_cannot_be_made_are_not_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mfa.json").write_text("{torn")
+    assert (
+        mfa_metrics.main([f"--config={tmp_path / 'mfa.json'}", f"--output={tmp_path / 'o'}"]) == 1
+    )
+    assert "mfa-metrics" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_at_boot_all_that_is_undecided_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = AccessHost(tmp_path)
+    records = Records.default()
+    taken: list[str] = []
+
+    class Left:
+        def __init__(self, identity: str) -> None:
+            self.identity = identity
+
+    def reverted(operation: object, identity: str, records: Records) -> Any:
+        taken.append(identity)
+        failure = OSError("disk on fire") if identity == "1" else None
+        return type("Outcome", (), {"warnings": [], "failure": failure, "unwound": [identity]})()
+
+    monkeypatch.setattr(
+        type(records.journal), "unfinished", lambda self, name: [Left("2"), Left("1"), Left("0")]
+    )
+    monkeypatch.setattr(revert_change, "revert", reverted)
+    known = {"ssh_access": host.operation}
+    assert revert_change.main(["ssh_access", "--pending"], known, records) == 1
+    assert taken == ["2", "1", "0"]
+    assert "disk on fire" in capsys.readouterr().err
+
+
+def test_at_boot_there_is_mostly_nothing_to_do(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    assert os.listdir(tmp_path / "journal") == []
+    known = {"ssh_access": AccessHost(tmp_path).operation}
+    assert revert_change.main(["ssh_access", "--pending"], known, Records.default()) == 0
+
+
+@pytest.mark.parametrize("arguments", [["ssh_access"], ["ssh_access", "1-2", "--pending"]])
+def test_it_is_either_one_change_or_all(arguments: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        revert_change.main(arguments, {"ssh_access": AccessHost(tmp_path).operation})
