@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.bench.report import FOLDER
@@ -44,14 +45,14 @@ def make() -> None:
         try:
             _make_disk(disk)
             for compression in missing:
-                _once(image(compression), lambda to, how=compression: _compress(disk, to, how))
+                _once(image(compression), partial(_compress, disk, compression))
         finally:
             disk.unlink(missing_ok=True)
     for size in RAW_SIZES:
-        _once(raw(size), lambda to, size=size: _cut(CONTENT, to, size))
+        _once(raw(size), partial(_cut, CONTENT, size))
     for path in sorted(SERVED.iterdir()):
         if path.suffix in (".qcow2", ".raw"):
-            _once(Path(f"{path}.sha256"), lambda to, of=path: _publish_digest(of, to))
+            _once(Path(f"{path}.sha256"), partial(_publish_digest, path))
 
 
 def _once(path: Path, make: Callable[[Path], object]) -> None:
@@ -99,12 +100,12 @@ def _make_disk(disk: Path) -> None:
         shutil.rmtree(tree, ignore_errors=True)
 
 
-def _compress(disk: Path, to: Path, how: str) -> None:
+def _compress(disk: Path, how: str, to: Path) -> None:
     form = ("-f", "raw", "-O", "qcow2", "-o", f"compression_type={how}")
     _tool("qemu-img", "convert", "-c", "-W", *form, disk, to)
 
 
-def _cut(content: Path, to: Path, size: int) -> None:
+def _cut(content: Path, size: int, to: Path) -> None:
     with content.open("rb") as source, to.open("wb") as stream:
         for block in itertools.islice(iter(lambda: source.read(MIB), b""), size // MIB):
             stream.write(block)
