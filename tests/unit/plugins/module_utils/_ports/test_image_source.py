@@ -370,6 +370,18 @@ def test_a_server_that_asks_for_too_long_a_pause_is_given_up(
         bring(source(server.url(PATH)), part)
 
 
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(401, "credentials"), (403, "credentials"), (404, "address"), (410, "address"), (400, "")],
+)
+def test_what_to_do_about_a_refusal_is_told(server: ObjectServer, status: int, hint: str) -> None:
+    server.fault = fake.answers(status)
+    with pytest.raises(Refused, match=f"answered {status}") as refused:
+        source(server.url(PATH)).look()
+    assert hint in refused.value.hint
+    assert bool(refused.value.hint) == bool(hint)
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 @pytest.mark.parametrize("when", ["looked at", "brought"])
 def test_a_refusal_is_told_and_not_repeated(

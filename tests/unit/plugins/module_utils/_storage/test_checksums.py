@@ -80,8 +80,9 @@ def test_what_people_publish(text: str) -> None:
     ],
 )
 def test_what_tells_nothing_is_named(text: str, said: str) -> None:
-    with pytest.raises(BadChecksum, match=said):
+    with pytest.raises(BadChecksum, match=said) as bad:
         published(text, URL)
+    assert bad.value.hint
 
 
 def test_the_name_is_the_one_in_the_address() -> None:
@@ -129,5 +130,6 @@ def test_what_an_operator_writes(value: str) -> None:
     ],
 )
 def test_what_an_operator_writes_wrongly(value: str, said: str) -> None:
-    with pytest.raises(BadChecksum, match=said):
+    with pytest.raises(BadChecksum, match=said) as bad:
         given(value)
+    assert bad.value.hint
