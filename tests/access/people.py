@@ -26,7 +26,7 @@ PASSWORD = "correct horse"
 STORE = "/var/lib/debvisor/totp"
 DROP_IN = "/etc/ssh/sshd_config.d/10-debvisor-mfa.conf"
 PATIENCE = "/etc/ssh/sshd_config.d/90-dv-patience.conf"
-FILES = f"{DROP_IN} /etc/pam.d/debvisor-mfa /etc/pam.d/sshd"
+FILES = f"{DROP_IN} /etc/pam.d/debvisor-mfa /etc/pam.d/sshd /etc/pam.d/debvisor-mfa-also /etc/pam.d/sudo"
 SINCE = 1_764_112_000
 
 
@@ -106,6 +106,12 @@ class People:
         assert (done.stdout.strip() == name) != refused, done.stderr or done.stdout
         return not refused
 
+    def administers(self, name: str, *answers: str) -> bool:
+        """Tell whether somebody who is logged in becomes root by these answers to sudo."""
+        given = shlex.quote("".join(f"{answer}\n" for answer in answers))
+        command = f"printf %s {given} | runuser -u {name} -- sudo -S -k -p '' id -un || true"
+        return self.on(command) == "root\n"
+
     def _config(self, name: str, *, with_key: bool) -> Path:
         """Return the lab's configuration of ssh, with this person's key in the place of the lab's."""
         common = access.ssh_config(self.control.lab).read_text()
@@ -138,6 +144,7 @@ class People:
                 "reason": "the safe",
                 "private_key": str(self.key(GLASS)),
             },
+            "also": ["sudo"],
             "confirm_within": 120,
             **more,
         }

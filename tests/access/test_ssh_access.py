@@ -274,6 +274,16 @@ class TestEnforced:
         finally:
             people.on(f"mv /root/alarm {alarm}")
 
+    def test_sudo_asks_for_a_code_after_the_password(self, people: People) -> None:
+        people.enrol()
+        code = people.anna.scratch_codes[1].reveal().decode()
+        assert not people.administers(ANNA, PASSWORD)
+        assert not people.administers(ANNA, PASSWORD, "12345678")
+        assert not people.administers(ANNA, "wrong", code)
+        people.enrol()
+        assert people.administers(ANNA, PASSWORD, code)
+        assert people.administers(ROBOT, PASSWORD)
+
     def test_metrics_tell_it(self, people: People) -> None:
         told = people.on("/usr/libexec/debvisor/mfa-metrics")
         assert "debvisor_node_mfa_enabled 1\n" in told
@@ -327,8 +337,9 @@ class TestKilled:
     """The controller dies; the host helps itself."""
 
     @pytest.fixture(autouse=True)
-    def patient(self, people: People) -> None:
+    def released(self, people: People) -> None:
         people.be_patient()
+        assert not people.result(state="absent").get("failed")
 
     def test_before_each_of_its_calls(self, people: People, before: str, ssh: CountedSsh) -> None:
         ssh.reset()

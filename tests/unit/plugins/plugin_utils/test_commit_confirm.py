@@ -128,6 +128,19 @@ def test_a_change_that_stays_is_not_said_to_be_taken_back() -> None:
     assert len(plugin.made) == 1
 
 
+def test_what_is_disproven_is_not_confirmed() -> None:
+    class Disproven(Plugin):
+        def _disproof(self, result: dict[str, Any], ends: float) -> str:
+            assert ends == 10
+            return "nobody enters"
+
+    plugin = Disproven(AWAITS)
+    result = plugin.run()
+    assert (result["failed"], result["confirmed"], plugin.made) == (True, False, [])
+    assert "takes it back by itself: nobody enters" in result["msg"]
+    assert plugin.first.closed == 1
+
+
 def real(monkeypatch: pytest.MonkeyPatch, name: str, **options: Any) -> Any:
     """Return the connection that the plugin makes beside a real one.
 
