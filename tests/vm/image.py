@@ -82,6 +82,13 @@ Gateway=10.0.2.2
 """
 """The addresses of QEMU's user network: 10.0.2.2 is the host, .3 its resolver."""
 
+PATIENCE = """\
+[Manager]
+DefaultTimeoutStartSec=10min
+DefaultDeviceTimeoutSec=10min
+"""
+"""An emulated machine on a busy host is slow."""
+
 RECIPE = Recipe(
     suite="trixie",
     packages=(
@@ -130,7 +137,7 @@ RECIPE = Recipe(
         ("etc/fstab", "LABEL=root / ext4 defaults,noatime 0 1"),
         ("etc/resolv.conf", "nameserver 10.0.2.3"),
         ("etc/systemd/network/vm.network", NETWORK),
-        ("etc/modules-load.d/vm.conf", "zfs"),
+        ("etc/systemd/system.conf.d/vm.conf", PATIENCE),
         # A test opens many sessions over its one connection.
         ("etc/ssh/sshd_config.d/vm.conf", "MaxSessions 100\nUseDNS no\nHostKey /etc/ssh/host_key"),
     ),
@@ -233,6 +240,9 @@ def _zfs_modules(suite: str, release: str, watch: Stopwatch) -> Path:
 def _add_modules(host: Host, root: Path, archive: Path) -> None:
     release = _kernel_release(root)
     host.run(["tar", "-C", str(root), "-xf", str(archive)])
+    # Unpacked here rather than at every boot, by an emulated processor.
+    updates = str(root / "usr/lib/modules" / release / "updates")
+    host.run(["find", updates, "-name", "*.xz", "-exec", "unxz", "{}", "+"])
     host.run(["chroot", str(root), "depmod", release])
     host.run(["chroot", str(root), "modinfo", "-k", release, "zfs"])
 
