@@ -140,6 +140,14 @@ test-node: deps venv collection ## Molecule scenarios on three nodes of their ow
 test-vm: vm ## volumes on LVM and ZFS, in the virtual machine; not part of `make test`
 	@$(BIN)/python -m pytest -p no:cacheprovider tests/vm
 
+.PHONY: test-volumes
+test-volumes: lab ## volumes on nodes, with Ceph and its S3 gateway; about 10 minutes, and not part of `make test`
+	@$(BIN)/python -m pytest -p no:cacheprovider tests/volumes
+
+.PHONY: test-access
+test-access: lab ## second factors at SSH logins on nodes; about 8 minutes, and not part of `make test`
+	@$(BIN)/python -m pytest -p no:cacheprovider tests/access
+
 .PHONY: bench
 bench: lab ## measure us and our peers in turn, on the lab; results in build/bench
 	@$(BIN)/python -m tests.bench

@@ -6,15 +6,30 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
 
 from .._core import settings
+from .._core.errors import DebvisorError
 from .._core.operation import Outcome, Records, locked, sweep
 from .._core.waiting import SystemClock
+from .._ports.libvirt_host import LibvirtHost
 from .._ports.volume_host import volume_ports
+from .._storage import pool
 from .._storage.job_run import UnrecordedRun
 from .._storage.volume_operation import VolumeImage
 from .console import complain, tell
+
+
+class GuestsSoFar:
+    """The guests of this host, where libvirt runs. At boot it waits for us; the kernel alone tells then."""
+
+    def running_with_disk(self, path: str) -> tuple[str, ...]:
+        """Name those that are known to have it."""
+        try:
+            return LibvirtHost().running_with_disk(path)
+        except DebvisorError:
+            return ()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="volume-recover", description=(__doc__ or "").strip())
     parser.parse_args(arguments)
     lock = partial(locked, settings.lock_dir())
-    ports = volume_ports(None, UnrecordedRun(), SystemClock(), lock, settings.lock_dir())
+    work, clock, locks = UnrecordedRun(), SystemClock(), settings.lock_dir()
+    # To take back needs no cache, so libvirt is not asked where that is.
+    ports = replace(volume_ports(None, work, clock, lock, locks, pool.FOLDER), guests=GuestsSoFar())
     operation, records = VolumeImage(ports), Records.default()
     outcome = Outcome("volume-recover")
     sweep(operation, records, outcome)
