@@ -20,6 +20,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils._access.enrolment import SECRET_BYTES
+from ..module_utils._core.errors import DebvisorError
 from ..module_utils._ports.one_time_codes import OneTimeCodes
 from ..plugin_utils.access_controller import TellsOfController
 from ..plugin_utils.commit_confirm import PAUSE, CommitConfirm
@@ -48,19 +49,24 @@ class ActionModule(CommitConfirm, TellsOfController):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _change(self, task_vars: Any) -> dict[str, Any]:
-        self._secret = base64.b32encode(secrets.token_bytes(SECRET_BYTES))
         options = {**self._task.args}
         if self._enforces:
-            options["controller"] = {
-                **self._controller(),
-                "canary_key": self._new_key(),
-                "canary_secret": self._secret.decode(),
-            }
+            options["controller"] = {**self._controller(), **self._new_canary()}
         return dict(self._execute_module(module_args=options, task_vars=task_vars))
 
     @property
     def _enforces(self) -> bool:
         return self._task.args.get("state", "enforced") == "enforced"
+
+    def _new_canary(self) -> dict[str, str]:
+        """Make a key and a secret, and see that codes can be made of it, while nothing is changed yet."""
+        self._secret = base64.b32encode(secrets.token_bytes(SECRET_BYTES))
+        try:
+            OneTimeCodes().at(self._secret, 0)
+            key = self._new_key()
+        except (DebvisorError, OSError, subprocess.SubprocessError) as cause:
+            raise AnsibleActionFail(f"The control node could not prove logins: {cause}") from cause
+        return {"canary_key": key, "canary_secret": self._secret.decode()}
 
     def _new_key(self) -> str:
         key = self._folder / "key"

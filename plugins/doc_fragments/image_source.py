@@ -14,6 +14,8 @@ options:
   image_url:
     description:
       - Where the image is. C(https:), C(http:), or C(s3://BUCKET/KEY) with the O(s3) options.
+      - An address with a query or a password in it is shown without them; the control node hands it over in
+        O(signed_urls).
     type: str
   image_type:
     description:
@@ -51,6 +53,7 @@ options:
     description:
       - How many parts of the image are fetched at a time, where the server answers ranges.
     type: int
+    choices: [1, 2, 4, 8, 16]
     default: 4
   s3:
     description:

@@ -36,6 +36,7 @@ attributes:
     support: partial
     details:
       - Not with O(overwrite=always), which is there to fill a volume afresh.
+      - Not with O(checksum=none) where the image has left the cache, or its server tells no versions apart.
 options:
   volume_name:
     description:
@@ -83,7 +84,7 @@ options:
     default: never
   adopt:
     description:
-      - Whether a volume that this module did not make may be replaced, or removed.
+      - Whether a volume that this module did not make may be replaced, where O(overwrite) says so too, or removed.
     type: bool
     default: false
   replace:

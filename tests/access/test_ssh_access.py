@@ -183,6 +183,21 @@ def test_a_break_glass_that_does_not_open_takes_it_back(people: People, before: 
     everybody_enters_as_before(people)
 
 
+def test_a_host_that_refuses_ends_the_playbook(people: People, before: str) -> None:
+    extra = {"mfa_stages": ["enforce"], "mfa_users": [{"name": BEN}]}
+    run = people.control.ansible(
+        "debvisor.hci.enforce_mfa",
+        f"--limit=node1,{VICTIM}",
+        f"--extra-vars={json.dumps(extra)}",
+        log=people.folder / "batches.log",
+    )
+    assert run.status != 0
+    assert "a second factor is not asked for yet" in run.output
+    assert "[node1]" in run.output
+    assert f"[{VICTIM}]" not in run.output
+    assert people.files() == before
+
+
 @pytest.fixture(scope="module")
 def observed(people: People, before: str, ssh: CountedSsh) -> dict[str, Any]:
     ssh.reset()

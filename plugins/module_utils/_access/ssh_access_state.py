@@ -103,7 +103,7 @@ class Ports:
     client: Callable[[], tuple[str, int] | None]
 
 
-Texts = Mapping[str, str | None]
+Texts = Mapping[str, "str | None"]
 """What files hold, by their paths; None where there is none. Asking for a code, they are written in this order."""
 
 

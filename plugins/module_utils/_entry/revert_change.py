@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .._core.errors import DebvisorError
 from .._core.operation import Records, revert
 from .._core.plan import Operation
 from . import access_reverts, firewall_reverts
@@ -39,10 +40,15 @@ def main(
     which.add_argument("--pending", action="store_true", help="all changes that are undecided")
     options = parser.parse_args(arguments)
     make, records = operations[options.operation], records or Records.default()
-    if options.pending:
-        pending = [each.identity for each in records.journal.unfinished(options.operation)]
-    else:
-        pending = [options.transaction]
+    try:
+        pending = (
+            [each.identity for each in records.journal.unfinished(options.operation)]
+            if options.pending
+            else [options.transaction]
+        )
+    except DebvisorError as cause:
+        complain(f"revert-change: {cause}")
+        return 1
     return max((_revert(make(), identity, records) for identity in pending), default=0)
 
 

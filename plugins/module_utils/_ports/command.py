@@ -50,22 +50,22 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a quick program to its end; return what it printed.
 
-    :param outlives: it goes on to its end when we are killed, for half of its work would be worse than all of it.
-    :param stdin: what it gets as its standard input, instead of ``content``.
     :raises ProgramFailed: where it ends with another status than 0, or is not there.
-    :raises TimedOut: where it does not end; it is killed.
+    :param outlives: it goes on to its end whatever becomes of us, for half of its work would be worse than all of it.
+    :param stdin: what such a one gets as its standard input.
+    :raises TimedOut: where it does not end; it is killed, unless it outlives us.
     """
+    if outlives:
+        return _let_run(words, timeout, stdin)
     try:
         done = subprocess.run(
-            words if outlives else [*MOURNER, *words],
-            **({"input": content.decode()} if stdin is None else {"stdin": stdin}),
+            [*MOURNER, *words],
+            input=content.decode(),
             capture_output=True,
             text=True,
             errors="replace",
             timeout=timeout,
             env=_environment(),
-            start_new_session=outlives,
-            restore_signals=not outlives,  # who no longer listens must not end it, either: SIGPIPE stays ignored
             check=False,
         )
     except subprocess.TimeoutExpired as cause:
@@ -75,6 +75,35 @@ def run(
     if done.returncode != 0:
         raise ProgramFailed(words[0], done.returncode, done.stderr or done.stdout)
     return done
+
+
+def _let_run(
+    words: Sequence[str], timeout: float, stdin: IO[bytes] | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that is not killed where it takes longer than we wait. It writes to a file: nobody may listen."""
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=said,
+                stderr=said,
+                env=_environment(),
+                start_new_session=True,
+            )
+        except OSError as cause:
+            raise ProgramFailed(words[0], 127, cause.strerror or str(cause)) from cause
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired as cause:
+            raise TimedOut(
+                f"{words[0]} did not end", why=f"waited {timeout:g} s; it goes on"
+            ) from cause
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    if status != 0:
+        raise ProgramFailed(words[0], status, text)
+    return subprocess.CompletedProcess(words, status, text, "")
 
 
 def watch(

@@ -45,10 +45,13 @@ class DirectoryPool:
     def space(self) -> Space:
         """Look at the file system."""
         with self._told():
-            if not stat.S_ISDIR(os.stat(self.pool).st_mode):
+            mode = os.stat(self.pool).st_mode
+            if not stat.S_ISDIR(mode):
                 raise Unreachable(f"{self.pool} is not a folder")
             system = os.statvfs(self.pool)
-        return Space(system.f_bavail * system.f_frsize, GRANULE)
+        # Who may write there may put a link in a volume's place while it is filled.
+        open_to_all = (f"everybody may write to {self.pool}",) if mode & stat.S_IWOTH else ()
+        return Space(system.f_bavail * system.f_frsize, GRANULE, open_to_all)
 
     def find(self, name: str) -> Volume | None:
         """Look at one file."""

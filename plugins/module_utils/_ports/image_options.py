@@ -22,7 +22,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "client_cert": {"type": "path"},
     "client_key": {"type": "path", "no_log": False},
     "validate_certs": {"type": "bool", "default": True},
-    "connections": {"type": "int", "default": 4},
+    "connections": {"type": "int", "choices": [1, 2, 4, 8, 16], "default": 4},
     "s3": {"type": "dict", "options": s3.SPEC},
     "signed_urls": {
         "type": "dict",

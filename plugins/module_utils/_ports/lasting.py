@@ -16,10 +16,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from .._core.durable import private_umask
 from .._core.errors import CannotRecord, TimedOut
 from . import command
 
-LOCKS = Path("/run/lock")
+LOCKS = Path("/run/debvisor/lock")
 TIMEOUT = 300.0
 """Seconds for a change: the kernel first writes out what is on its way to a volume."""
 PATIENCE = 120.0
@@ -55,7 +56,9 @@ class Lasting:
     def _alone(self) -> Iterator[IO[bytes]]:
         path, deadline = LOCKS / self._name, time.monotonic() + PATIENCE
         try:
-            lock = path.open("ab")
+            with private_umask():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock = path.open("ab")
         except OSError as cause:
             raise CannotRecord(f"{path} cannot be opened", why=cause.strerror or "") from cause
         with lock:

@@ -94,7 +94,7 @@ class LibvirtHost:
         return next((guest.state for guest in self.guests() if guest.uuid == uuid), None)
 
     def running_with_disk(self, path: str) -> tuple[str, ...]:
-        """Name the guests that run, or are paused, and have this disk: a device, a file, or ``rbd:pool/image``.
+        """Name the guests that run, are paused or saved, and have this disk: a device, a file, or ``rbd:pool/image``.
 
         What libvirt says is compared by what it leads to, as one device has many names. Parts of a chain count.
         """
@@ -104,10 +104,10 @@ class LibvirtHost:
 
         def look() -> list[str]:
             connection = self._hypervisor()
-            active = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
             return [
                 domain.name()
-                for domain in active
+                for domain in connection.listAllDomains()
+                if domain.isActive() or domain.hasManagedSaveImage()  # its memory knows the disk
                 if wanted in (_place(disk) for disk in _disks(connection, domain))
             ]
 

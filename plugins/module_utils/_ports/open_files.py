@@ -11,12 +11,20 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from .._core.errors import Refused
+
 PROC = Path("/proc")
 BLOCK_DEVICES = Path("/sys/block")
 
 
 def holders(path: str) -> tuple[str, ...]:
     """Return who has it open, or uses it as a loop device, in words. Needs root to see everybody."""
+    if os.geteuid() != 0:
+        raise Refused(
+            f"who has {path} open cannot be seen",
+            why="only root sees every process",
+            hint="Run as root (become: true)",
+        )
     wanted = _key(os.stat(path))
     found = {f"process {pid} ({_name(pid)})" for pid, key in _open_files() if key == wanted}
     found |= {f"loop device {device}" for device, key in _loop_devices() if key == wanted}

@@ -96,11 +96,6 @@ class Cache:
         work: Work,
     ) -> CachedImage:
         """Have the image in the cache: find it, verify it anew where in doubt, or fetch it; once, whoever asks."""
-        if not self._folder.there():
-            raise DebvisorError(
-                f"there is no folder {self._folder.path('')} for images",
-                hint="The module debvisor.hci.image_cache makes the pool and its folder",
-            )
         self._folder.make(*cache.FOLDERS)
         wanted = _Wanted(digest, image_type, source, image, work)
         return self._once(

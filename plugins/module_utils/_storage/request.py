@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from .._core.errors import InvalidInput, Problem
 from . import sizes
 from .job import id_fault
 
+POOL = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]*(?:[/@][A-Za-z0-9_.+][A-Za-z0-9_.+-]*)*")
 LONGEST_NAME = 96
 """Characters of a volume's name: what stands beside it for a while has an ending, and LVM allows 127."""
 OURS = re.compile(r"debvisor-image-.*|.*\.(?:new|old)-[0-9a-f]{8}")
@@ -70,10 +72,10 @@ def read(params: Mapping[str, Any]) -> Request:
                 "volume_name", f"{name!r} is a name that runs of this module use for themselves"
             )
         )
-    if not pool or "\0" in pool or (params["backend"] == "directory" and not pool.startswith("/")):
-        problems.append(
-            Problem("pool", f"{pool!r} is not the name of a pool; a directory is an absolute path")
-        )
+    if params["backend"] == "directory" and pool:
+        pool = posixpath.normpath(pool)  # one volume has one name, and so one lock
+    if fault := _pool_fault(params["backend"], pool):
+        problems.append(Problem("pool", fault))
     if fault := id_fault(params["job_id"]):
         problems.append(Problem("job_id", fault))
     if params["golden"] and params["replace"] == "in_place":
@@ -116,3 +118,16 @@ def _size(params: Mapping[str, Any], problems: list[Problem]) -> int:
     except ValueError as cause:
         problems.append(Problem("size", str(cause)))
         return 0
+
+
+def _pool_fault(backend: str, pool: str) -> str:
+    """Return why this cannot be the name of a pool, or "". It becomes a word of a command line."""
+    if backend == "directory":
+        return (
+            "" if pool.startswith("/") and "\0" not in pool else f"{pool!r} is not an absolute path"
+        )
+    if POOL.fullmatch(pool) and ("@" not in pool or backend == "rbd"):
+        return ""
+    return (
+        f"{pool!r} is not the name of a pool: letters, digits and _ . + - are, and / between parts"
+    )

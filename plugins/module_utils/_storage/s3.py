@@ -58,7 +58,7 @@ def signed(options: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     image, checksum = options.get("image_url") or "", (options.get("checksum") or "").strip()
     published = checksum or f"{image}{CHECKSUM_SUFFIX}"
     if not any(address.startswith(SCHEME) for address in (image, published)):
-        return kept
+        return _hidden(kept, image, checksum)
     storage = _storage(options.get("s3"))
 
     def reachable(address: str) -> str:
@@ -68,6 +68,19 @@ def signed(options: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     if "/" in published:
         urls["checksum"] = reachable(published)
     return {**kept, "signed_urls": urls}
+
+
+def _hidden(options: dict[str, Any], image: str, checksum: str) -> dict[str, Any]:
+    """Move addresses that may be credentials to where Ansible shows and logs nothing."""
+    given = [address for address in (image, checksum) if "/" in address]
+    if any(addresses.fault(address) for address in given):
+        return options  # the module says what is wrong
+    if all(addresses.shown(address) == address for address in given):
+        return options
+    urls, told = {"image": image}, {"image_url": addresses.shown(image)}
+    if "/" in checksum:
+        urls["checksum"], told["checksum"] = checksum, addresses.shown(checksum)
+    return {**options, **told, "signed_urls": urls}
 
 
 def _storage(given: Mapping[str, Any] | None) -> Storage:

@@ -243,6 +243,7 @@ class VolumeImage(Operation[Request, Seen]):
                 self._make_golden(backend, receipt["name"], wanted)
             case "create":
                 self._ports.work.stage("creating_volume")
+                volume_plan.check_room(replace(self._seen, space=backend.space()), wanted)
                 backend.create(receipt["name"], wanted.size, Marks(token=self._ports.token))
             case "clone":
                 self._clone(backend, receipt["name"], wanted)
@@ -303,7 +304,20 @@ class VolumeImage(Operation[Request, Seen]):
             marks = replace(volume.marks or Marks(), golden=True)
             volume = backend.mark(volume, marks)
             backend.seal(volume)
-            self._golden = backend.rename(volume, golden_name(image.digest))
+            self._golden = self._published_golden(backend, volume, image.digest, wanted)
+
+    def _published_golden(
+        self, backend: Backend, volume: Volume, digest: str, wanted: Request
+    ) -> Volume:
+        """Give a golden volume its name; where another host was first, as on Ceph, take that one."""
+        try:
+            return backend.rename(volume, golden_name(digest))
+        except Refused:
+            other = self._find_golden(digest, wanted)
+            if other is None:
+                raise
+            backend.remove(volume)
+            return other
 
     @contextlib.contextmanager
     def _alone(self, name: str) -> Iterator[None]:
@@ -331,15 +345,14 @@ class VolumeImage(Operation[Request, Seen]):
         volume = backend.clone(golden, name, wanted.size, Marks(token=token))
         self._ports.work.stage("verifying_volume")
         size = golden.marks.virtual_size
+        if wanted.compare:
+            self._compare(self._ready_image(wanted), size, volume)
         self._prove_by_samples(self._samples(golden.path, "raw", [], size, volume), volume)
         backend.mark(volume, self._proved(golden.marks.image, size))
 
     def _overwrite(self, backend: Backend, wanted: Request) -> None:
         volume = _present(backend, wanted.name)
         self._check_same(volume, self._seen.volume)
-        self._check_unused(backend, volume)
-        self._fitting(self._ready_image(wanted), volume)  # an image that is no good costs nothing
-        volume = backend.mark(volume, Marks(token=self._ports.token))
         self._populate(backend, volume, wanted, zeroed=False)
 
     def _remove_golden(self, backend: Backend, wanted: Request) -> None:
@@ -357,6 +370,8 @@ class VolumeImage(Operation[Request, Seen]):
         with self._ports.cache.hold(image):
             size = self._fitting(image, volume)
             self._check_unused(backend, volume)
+            if volume.marks != Marks(token=self._ports.token):
+                volume = self._unproved(backend, volume)
             if not zeroed:
                 self._zero_tail(backend, volume, size)
             work.stage("converting", size)
@@ -374,6 +389,16 @@ class VolumeImage(Operation[Request, Seen]):
             backend.sync(volume)
             self._prove(image, size, volume, expected, wanted)
         return backend.mark(volume, self._proved(mark_of(image.digest), size))
+
+    def _unproved(self, backend: Backend, volume: Volume) -> Volume:
+        """Take its marks from a volume that is about to lose its content; one that comes into use keeps both."""
+        marked = backend.mark(volume, Marks(token=self._ports.token))
+        try:
+            self._check_unused(backend, marked)
+        except Conflict:
+            backend.mark(marked, volume.marks or Marks())
+            raise
+        return marked
 
     def _fitting(self, image: CachedImage, volume: Volume) -> int:
         """Judge an image as a whole; return the size of its disk, which fits."""
@@ -406,17 +431,21 @@ class VolumeImage(Operation[Request, Seen]):
         expected: Mapping[int, bytes],
         wanted: Request,
     ) -> None:
-        work, disks = self._ports.work, self._ports.disks
-        work.stage("verifying_volume", size)
+        self._ports.work.stage("verifying_volume", size)
         if wanted.compare:
-            disks.compare(
-                image.path,
-                image.image_type,
-                volume.path,
-                progress=lambda share: work.progress(int(share * size)),
-                check=work.check,
-            )
+            self._compare(image, size, volume)
         self._prove_by_samples(expected, volume)
+
+    def _compare(self, image: CachedImage, size: int, volume: Volume) -> None:
+        """Compare every byte."""
+        work = self._ports.work
+        self._ports.disks.compare(
+            image.path,
+            image.image_type,
+            volume.path,
+            progress=lambda share: work.progress(int(share * size)),
+            check=work.check,
+        )
 
     def _samples(
         self,
@@ -493,6 +522,11 @@ class VolumeImage(Operation[Request, Seen]):
 
     def _bring_back(self, backend: Backend, receipt: Receipt) -> str | None:
         present, old = backend.find(receipt["name"]), backend.find(receipt["aside"])
+        if self._is_finished(present, receipt):
+            self._remove_aside(backend, receipt)
+            return (
+                f"{receipt['name']} was filled and proved before its run was cut off, so it is kept"
+            )
         if receipt["new"] and present is not None and _carries(present, receipt["token"]):
             self._check_unused(backend, present)
             backend.rename(present, receipt["new"])
@@ -504,11 +538,21 @@ class VolumeImage(Operation[Request, Seen]):
         backend.rename(old, receipt["name"])
         return None
 
+    def _is_finished(self, present: Volume | None, receipt: Receipt) -> bool:
+        """Tell whether a run that died had done all but say so.
+
+        Its volume has been under its name since, so a guest may have written to it: to take that back would lose data.
+        """
+        if receipt["token"] == self._ports.token or not receipt["new"] or present is None:
+            return False
+        return _carries(present, receipt["token"]) and bool(present.marks and present.marks.image)
+
     def commit(self, receipt: Receipt) -> None:
         """Remove what was replaced."""
-        if receipt["step"] != "replace" or receipt["old"] is None:
-            return
-        backend = self._backend(receipt["backend"], receipt["pool"])
+        if receipt["step"] == "replace" and receipt["old"] is not None:
+            self._remove_aside(self._backend(receipt["backend"], receipt["pool"]), receipt)
+
+    def _remove_aside(self, backend: Backend, receipt: Receipt) -> None:
         old = backend.find(receipt["aside"])
         if old is not None and old.identity == receipt["old"]:
             backend.remove(old)

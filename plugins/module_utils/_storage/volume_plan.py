@@ -77,7 +77,7 @@ def decide(seen: Seen, request: Request) -> Plan:
         return Plan(before=told, after=told, facts={**_facts(seen), "cache_hit": True})
     if seen.volume is not None:
         _check_overwriting(seen, seen.volume, request)
-    _check_room(seen, request)
+    check_room(seen, request)
     actions = _steps(seen, request)
     before, after = (
         _told(seen.volume),
@@ -113,9 +113,9 @@ def _check_overwriting(seen: Seen, volume: Volume, request: Request) -> None:
         raise Refused(
             f"{request.place} is not ours",
             why="it carries no mark of this collection, so somebody else made it, and its content is not known",
-            hint="Choose another name, or say adopt: true to have it replaced",
+            hint="Choose another name, or say adopt: true and overwrite: different to have it replaced",
         )
-    if request.overwrite == "never" and not (volume.marks is None and request.adopt):
+    if request.overwrite == "never":
         has = volume.marks.image if volume.marks is not None else ""
         raise Refused(
             f"{request.place} holds something else",
@@ -130,7 +130,11 @@ def _check_overwriting(seen: Seen, volume: Volume, request: Request) -> None:
         )
 
 
-def _check_room(seen: Seen, request: Request) -> None:
+def check_room(seen: Seen, request: Request) -> None:
+    """Hold what is wanted against the pool; once more when it is the run's turn, as others filled it meanwhile.
+
+    :raises Refused: where it does not fit.
+    """
     if seen.space.troubles:
         raise Refused(
             f"the pool {request.pool} is not fit to be written to",
@@ -146,7 +150,7 @@ def _check_room(seen: Seen, request: Request) -> None:
         )
     if seen.volume is not None and request.in_place:
         return
-    needed = sizes.rounded_up(request.size, seen.space.granule)
+    needed = sizes.rounded_up(_new_bytes(seen, request), seen.space.granule)
     if needed > seen.space.free:
         hint = "Make room"
         if seen.volume is not None:
@@ -156,6 +160,13 @@ def _check_room(seen: Seen, request: Request) -> None:
             why=f"{Size(needed)} are needed, beside what is there; {Size(seen.space.free)} are free",
             hint=hint,
         )
+
+
+def _new_bytes(seen: Seen, request: Request) -> int:
+    """Return what the pool has to give: a clone takes no room of its own yet, its golden volume does."""
+    if not (request.golden and seen.can_clone):
+        return request.size
+    return 0 if seen.golden is not None else seen.virtual_size
 
 
 def _steps(seen: Seen, request: Request) -> tuple[Action, ...]:

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible_collections.debvisor.hci.plugins.action import ssh_access
 from ansible_collections.debvisor.hci.plugins.action.ssh_access import ActionModule
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import DebvisorError
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.one_time_codes import OneTimeCodes
 from ansible_collections.debvisor.hci.plugins.plugin_utils.ssh_client import Attempt
 
@@ -51,6 +53,29 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
     fake = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep, time=lambda: 59.0)
     monkeypatch.setattr(ssh_access, "time", fake)
+
+
+@pytest.mark.parametrize("lacking", ["pyotp", "ssh-keygen"])
+def test_a_control_node_that_could_prove_nothing_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacking: str
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise DebvisorError("pyotp is missing") if lacking == "pyotp" else OSError("ssh-keygen")
+
+    if lacking == "pyotp":
+        monkeypatch.setattr(OneTimeCodes, "at", fail)
+    else:
+        monkeypatch.setattr(ssh_access.subprocess, "run", fail)
+    with pytest.raises(AnsibleActionFail, match=f"could not prove logins: {lacking}"):
+        Plugin()._new_canary()
+
+
+def test_a_canary_has_a_key_and_a_secret_of_its_own(tmp_path: Path) -> None:
+    plugin = Plugin()
+    plugin._folder = tmp_path
+    made = plugin._new_canary()
+    assert made["canary_key"].startswith("ssh-ed25519 ")
+    assert made["canary_secret"] == plugin._secret.decode() != SECRET.decode()
 
 
 def test_every_proof_is_tried() -> None:

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
-from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import verify
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit, verify
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
 from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import Records
 from ansible_collections.debvisor.hci.plugins.module_utils._entry import (
     break_glass_alarm,
@@ -123,11 +123,22 @@ def test_at_boot_all_that_is_undecided_is_taken_back(
     assert "disk on fire" in capsys.readouterr().err
 
 
+def test_at_boot_a_journal_that_nobody_can_read_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal/1-2.json").write_text("{torn")
+    records = Records(Journal(tmp_path / "journal"), Audit(tmp_path / "audit"), tmp_path / "lock")
+    known = {"ssh_access": AccessHost(tmp_path).operation}
+    assert revert_change.main(["ssh_access", "--pending"], known, records) == 1
+    assert "1-2.json cannot be read" in capsys.readouterr().err
+
+
 def test_at_boot_there_is_mostly_nothing_to_do(tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
-    assert os.listdir(tmp_path / "journal") == []
+    records = Records(Journal(tmp_path / "journal"), Audit(tmp_path / "audit"), tmp_path / "lock")
     known = {"ssh_access": AccessHost(tmp_path).operation}
-    assert revert_change.main(["ssh_access", "--pending"], known, Records.default()) == 0
+    assert revert_change.main(["ssh_access", "--pending"], known, records) == 0
 
 
 @pytest.mark.parametrize("arguments", [["ssh_access"], ["ssh_access", "1-2", "--pending"]])

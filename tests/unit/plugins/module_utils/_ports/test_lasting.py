@@ -86,7 +86,8 @@ def test_failures_are_told() -> None:
 
 
 def test_without_a_lock_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lasting, "LOCKS", tmp_path / "missing")
-    with pytest.raises(CannotRecord, match="missing"):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(lasting, "LOCKS", tmp_path / "file")
+    with pytest.raises(CannotRecord, match="file"):
         Lasting("lvm-hv").change(("touch", str(tmp_path / "done")))
     assert not (tmp_path / "done").exists()

@@ -32,6 +32,7 @@ class LibvirtError(Exception):
 
 class Domain:
     disks = ""
+    saved = False
 
     def __init__(self, name: str, state: int, autostart: int = 0, persistent: int = 1) -> None:
         self._name, self._state, self._autostart, self._persistent = (
@@ -50,6 +51,12 @@ class Domain:
 
     def state(self) -> list[int]:
         return [self._state, 1]
+
+    def isActive(self) -> int:
+        return int(self._state not in (5, 6))
+
+    def hasManagedSaveImage(self, flags: int = 0) -> int:
+        return int(self.saved)
 
     def isPersistent(self) -> int:
         return self._persistent
@@ -268,6 +275,12 @@ def test_a_guest_that_runs_with_a_disk_is_found_by_what_the_disk_is(
         domain.disks = disks.format(path=path, link=link)
     assert LibvirtHost().running_with_disk(str(path)) == ("d1", "d3")
     assert LibvirtHost().running_with_disk(str(tmp_path / "other.raw")) == ()
+
+
+def test_a_guest_that_was_saved_knows_its_disk(library: Any) -> None:
+    off = library.connection.domains[4]
+    off.disks, off.saved = "<disk><source dev='/dev/vg/saved'/></disk>", True
+    assert LibvirtHost().running_with_disk("/dev/vg/saved") == (off.name(),)
 
 
 def test_a_device_that_is_gone_is_known_by_its_name(library: Any) -> None:

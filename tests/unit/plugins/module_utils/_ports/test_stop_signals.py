@@ -18,7 +18,8 @@ from ansible_collections.debvisor.hci.plugins.module_utils._ports.stop_signals i
 
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in WATCHED}
+    """As a program begins; whoever started these tests may ignore some, as nohup(1) does."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in WATCHED}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -231,15 +231,15 @@ def test_holding_notes_the_use_and_keeps_the_image(host: CachingHost) -> None:
         raise AssertionError("held what is not there")
 
 
-def test_the_folder_is_not_made_in_passing(tmp_path: Path) -> None:
-    missing = ImageFolder(str(tmp_path / "nowhere"), tmp_path)
-    source = MemoryImage(CONTENT)
-    with pytest.raises(DebvisorError, match="no folder"):
-        Cache(missing, FakePool(), SystemClock()).store(
-            DIGEST, "qcow2", source, source.look(), QuietWork()
-        )
-    assert Cache(missing, FakePool(), SystemClock()).find(DIGEST, "qcow2") is None
+def test_the_folder_is_made_by_the_first_image_and_by_no_look(tmp_path: Path) -> None:
+    cache = Cache(
+        ImageFolder(str(tmp_path / "images"), tmp_path / "locks"), FakePool(), SystemClock()
+    )
+    assert cache.find(DIGEST, "qcow2") is None
     assert list(tmp_path.iterdir()) == []
+    source = MemoryImage(CONTENT)
+    cache.store(DIGEST, "qcow2", source, source.look(), QuietWork())
+    assert cache.find(DIGEST, "qcow2") is not None
 
 
 def test_a_pool_that_cannot_be_refreshed_fails_nothing(host: CachingHost) -> None:

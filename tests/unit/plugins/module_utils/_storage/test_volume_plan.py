@@ -111,7 +111,7 @@ REFUSALS: dict[str, tuple[Request, dict[str, Any], str]] = {
         "is in use: guest web",
     ),
     "in use, adopted": (
-        asked(adopt=True),
+        asked(adopt=True, overwrite="different"),
         {"volume": STRANGER, "users": ("guest web",)},
         "is in use: guest web",
     ),
@@ -185,7 +185,7 @@ PLANS: dict[str, tuple[Request, dict[str, Any], list[str]]] = {
     "stale": (DIFFERENT, {"volume": STALE}, ["fetch", "create", "populate", "publish"]),
     "unproved": (DIFFERENT, {"volume": UNPROVED}, ["fetch", "create", "populate", "publish"]),
     "adopted": (
-        asked(adopt=True),
+        asked(adopt=True, overwrite="different"),
         {"volume": STRANGER},
         ["fetch", "create", "populate", "publish"],
     ),
