@@ -87,6 +87,11 @@ def run(
     return result
 
 
+def write(path: str, content: bytes) -> None:
+    """Write a file in the machine; it is on its disk afterwards, so that a reset does not lose it."""
+    run(f"cat > {path} && sync {path} {path.rpartition('/')[0]}", stdin=content)
+
+
 def hang_up() -> None:
     """End the shared connection; the machine at its other end is about to go, or has gone."""
     if SHARED_CONNECTION.exists():

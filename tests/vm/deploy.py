@@ -21,7 +21,10 @@ PROGRAMS = "/usr/libexec/debvisor"
 
 
 def collection() -> None:
-    """Bring code and programs in the machine up to this checkout: in one go, for each session takes its time."""
+    """Bring code and programs in the machine up to this checkout: in one go, for each session takes its time.
+
+    All is on its disk afterwards, so that a reset loses nothing of it.
+    """
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
     path = defaults["node_collection_path"]
     buffer = io.BytesIO()
@@ -34,7 +37,7 @@ def collection() -> None:
             archive.addfile(entry, io.BytesIO(text))
     folders = "/etc/debvisor/keys /var/lib/debvisor /var/log/debvisor /run/debvisor"
     access.run(
-        f"rm -rf {path}/{CODE} {PROGRAMS} && mkdir -p {folders} && tar -C / -xz --no-same-owner",
+        f"rm -rf {path}/{CODE} {PROGRAMS} && mkdir -p {folders} && tar -C / -xz --no-same-owner && sync",
         stdin=buffer.getvalue(),
         timeout=120,
     )
@@ -54,5 +57,5 @@ def _rendered(**variables: Any) -> str:
 def unit(role: str, name: str) -> None:
     """Install and enable a unit that a role brings, as the role would."""
     text = (CHECKOUT / "roles" / role / "templates" / f"{name}.j2").read_bytes()
-    access.run(f"cat > /etc/systemd/system/{name}", stdin=text)
-    access.run(f"systemctl daemon-reload && systemctl enable {name}")
+    access.write(f"/etc/systemd/system/{name}", text)
+    access.run(f"systemctl daemon-reload && systemctl enable {name} && sync")

@@ -84,7 +84,7 @@ def programs(vm: None, request: pytest.FixtureRequest) -> Iterator[Programs]:
     """Bring the programs into the machine; they will run the checks that this session selected."""
     access.run(f"mkdir -p {PROGRAMS}")
     for program in (VOLUMES / "contract.py", OF_LVM, OF_ZFS):
-        access.run(f"cat > {PROGRAMS}/{program.name}", stdin=program.read_bytes())
+        access.write(f"{PROGRAMS}/{program.name}", program.read_bytes())
     selected = [item for item in request.session.items if item.path == request.path]
     found = Programs(item.callspec.params["case"] for item in selected)  # type: ignore[attr-defined]
     yield found

@@ -22,7 +22,7 @@ PATIENCE = 1800
 
 @pytest.fixture(scope="module")
 def program(vm: None) -> str:
-    access.run(f"cat > {FILE}", stdin=interrupting.PROGRAM.read_bytes())
+    access.write(FILE, interrupting.PROGRAM.read_bytes())
     deploy.unit("volume_host", "volume-recover.service")
     start_libvirt()
     return f"python3 {FILE}"
