@@ -451,7 +451,7 @@ def small(megabytes: int) -> Iterator[Path]:
     """Give a file system that is soon full."""
     place = FOLDER / "small"
     place.mkdir(exist_ok=True)
-    tool("mount", "-t", "tmpfs", "-o", f"size={megabytes}M", "none", str(place))
+    tool("mount", "-t", "tmpfs", "-o", f"size={megabytes}M,mode=755", "none", str(place))
     try:
         yield place
     finally:
