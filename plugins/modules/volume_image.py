@@ -110,7 +110,8 @@ options:
     default: sampled
   timeout:
     description:
-      - Seconds that the run may take once it is its turn. It is then taken back.
+      - Seconds that the run may work; what it waits for its turn, or for other runs, does not count. It is then taken
+        back.
     type: int
     default: 3600
   queue_timeout:

@@ -52,6 +52,10 @@ PARAMS: dict[str, Any] = {
     "pool": "vg/thin",
     "volume_name": NAME,
     "state": "present",
+    "image_url": "https://web.test/image.qcow2",
+    "cache_path": None,
+    "timeout": 3600,
+    "queue_timeout": 3600,
     "size": "128K",
     "volume_size_gb": None,
     "image_type": "qcow2",
@@ -144,6 +148,7 @@ class World:
         wire, pool = self.board.wire, self.board.wire("pool", self.pool)
         ports = Ports(
             backend=lambda kind, name: pool,
+            real_place=lambda kind, name: name,
             source=wire("source", self.source),
             cache=wire("cache", self.cache),
             disks=wire("disks", self.disks),

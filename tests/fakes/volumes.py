@@ -226,10 +226,10 @@ class FakeSource:
         self.shown = "https://images.example.org/debian.qcow2"
         self.etag = '"v1"'
 
-    def look(self) -> RemoteImage:
+    def look(self, check: Callable[[], None] | None = None) -> RemoteImage:
         return RemoteImage(len(self.image.file), self.etag, self.image.file, ranges=True)
 
-    def checksum_text(self) -> str | None:
+    def checksum_text(self, check: Callable[[], None] | None = None) -> str | None:
         return self.published
 
     def download(self, image: RemoteImage, part: str, work: Any) -> Download:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
@@ -25,6 +26,8 @@ GRACE = 5.0
 """Seconds that a program has to end by itself after SIGTERM."""
 MOURNER = ("setpriv", "--pdeathsig", "KILL", "--")
 """Kills the program when we die, even by SIGKILL (prctl(2), PR_SET_PDEATHSIG): it must not write on unsupervised."""
+MISSING = 127
+"""What a program that is not there ends with, as shells have it."""
 TOLD = 2000
 """So many characters of what a program said go into an error."""
 
@@ -71,9 +74,9 @@ def run(
     except subprocess.TimeoutExpired as cause:
         raise TimedOut(f"{words[0]} did not end", why=f"waited {timeout:g} s") from cause
     except OSError as cause:
-        raise ProgramFailed(words[0], 127, cause.strerror or str(cause)) from cause
+        raise ProgramFailed(words[0], MISSING, cause.strerror or str(cause)) from cause
     if done.returncode != 0:
-        raise ProgramFailed(words[0], done.returncode, done.stderr or done.stdout)
+        raise _failure(words[0], done.returncode, done.stderr or done.stdout)
     return done
 
 
@@ -92,7 +95,7 @@ def _let_run(
                 start_new_session=True,
             )
         except OSError as cause:
-            raise ProgramFailed(words[0], 127, cause.strerror or str(cause)) from cause
+            raise ProgramFailed(words[0], MISSING, cause.strerror or str(cause)) from cause
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired as cause:
@@ -146,7 +149,7 @@ def printed(
                 process_group=0,
             )
         except OSError as cause:
-            raise ProgramFailed(words[0], 127, cause.strerror or str(cause)) from cause
+            raise ProgramFailed(words[0], MISSING, cause.strerror or str(cause)) from cause
         try:
             if meanwhile is not None:
                 meanwhile()
@@ -159,9 +162,13 @@ def printed(
                 process.stdout.close()
         if process.returncode != 0:
             errors.seek(0)
-            raise ProgramFailed(
-                words[0], process.returncode, errors.read().decode(errors="replace")
-            )
+            raise _failure(words[0], process.returncode, errors.read().decode(errors="replace"))
+
+
+def _failure(program: str, status: int, said: str) -> ProgramFailed:
+    """Tell a program that said no from one that is not there, for which setpriv(1) speaks."""
+    missing = status == MISSING and said.startswith(f"{MOURNER[0]}: ")
+    return ProgramFailed(program, status, os.strerror(errno.ENOENT) if missing else said)
 
 
 def _environment() -> dict[str, str]:

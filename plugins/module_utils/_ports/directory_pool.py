@@ -30,6 +30,11 @@ HINTS = {  # ENOTSUP and EOPNOTSUPP are one on Linux
 }
 
 
+def real_place(backend: str, pool: str) -> str:
+    """Return the one name of a pool, as one volume has one lock: of a folder, whatever links lead to it."""
+    return os.path.realpath(pool) if backend == "directory" and pool.startswith("/") else pool
+
+
 class DirectoryPool:
     """The volumes of one folder: ``NAME.raw``."""
 
@@ -72,8 +77,10 @@ class DirectoryPool:
                     name, f"inode:{status.st_ino}", 0, path, special="link, folder or device"
                 )
             kept = _attributes(path)
-        identity = kept.pop("identity", "") or f"inode:{status.st_dev}:{status.st_ino}"
         special = "file with several names" if status.st_nlink > 1 else ""
+        identity, _at, inode = kept.pop("identity", "").rpartition("@")
+        if inode != str(status.st_ino):  # somebody's, or a copy of ours, which somebody made
+            kept, identity = {}, f"inode:{status.st_dev}:{status.st_ino}"
         return Volume(name, identity, status.st_size, path, Marks.read(kept), special)
 
     def owned(self) -> tuple[Volume, ...]:
@@ -97,7 +104,8 @@ class DirectoryPool:
             descriptor = os.open(self.pool, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
                 os.ftruncate(descriptor, -(-size // GRANULE) * GRANULE)
-                os.setxattr(descriptor, IDENTITY, secrets.token_hex(16).encode())
+                identity = f"{secrets.token_hex(16)}@{os.fstat(descriptor).st_ino}"
+                os.setxattr(descriptor, IDENTITY, identity.encode())
                 for key, value in marks.written().items():
                     os.setxattr(descriptor, f"{MARK}{key}", value.encode())
                 os.fsync(descriptor)

@@ -36,7 +36,7 @@ _S3_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _EXPIRED = (
     "A presigned address ends after some time: make a new one and run again; what has come is kept"
 )
-_LATER = "See whether the server is well, and run again; what has come is kept"
+LATER = "See whether the server is well, and run again; what has come is kept"
 
 
 class Broken(Exception):
@@ -55,7 +55,7 @@ def patience(retry: Retry, failures: int, broken: Broken, what: str) -> float:
     pause = retry.pause(failures, broken.after, random.random)
     if pause is None:
         why = f"{broken}; attempt {failures} of {retry.attempts}"
-        raise Unreachable(f"{what} was not delivered", why=why, hint=_LATER) from broken
+        raise Unreachable(f"{what} was not delivered", why=why, hint=LATER) from broken
     return pause
 
 
@@ -282,13 +282,23 @@ def _refusal(place: str, response: http.client.HTTPResponse) -> Exception:
     return Refused(
         what,
         why=f"the storage says {said[1].decode()}" if said else "",
-        hint=_mending(code, place),
+        hint=_mending(code, place, said[1].decode() if said else ""),
         details={"status": code},
     )
 
 
-def _mending(code: int, place: str) -> str:
+_MENDING = {
+    "SignatureDoesNotMatch": "See whether s3.secret_key and s3.region are right",
+    "InvalidAccessKeyId": "See whether s3.access_key is right",
+    "NoSuchBucket": "See whether the bucket's name is right",
+}
+"""By S3's error code."""
+
+
+def _mending(code: int, place: str, said: str) -> str:
     """Say what to do about a refusal."""
+    if said in _MENDING:
+        return _MENDING[said]
     if code in (401, 403):
         return _EXPIRED if addresses.presigned(place) else "Give credentials that may read it"
     return "See whether the address is right" if code in (404, 410) else ""

@@ -22,7 +22,7 @@ from .connections import Sockets
 from .crew import Crew, aside
 from .crew import pause as rest
 from .http_ranges import Changed, RangesRefused, Transfer, refuse_encoding
-from .http_session import Access, Broken, Session, Way, patience, reaching
+from .http_session import LATER, Access, Broken, Session, Way, patience, reaching
 from .part_file import PartFile
 
 Result = TypeVar("Result")
@@ -61,14 +61,14 @@ class WebImage:
         """The image's address without credentials and query."""
         return addresses.shown(self._url)
 
-    def look(self) -> RemoteImage:
+    def look(self, check: Callable[[], None] | None = None) -> RemoteImage:
         """Ask for the image's first bytes.
 
         :raises Refused: :raises Unreachable: :raises TimedOut:
         """
-        return self._ask(self._look, self._url)
+        return self._ask(self._look, self._url, check)
 
-    def checksum_text(self) -> str | None:
+    def checksum_text(self, check: Callable[[], None] | None = None) -> str | None:
         """Return the text that should hold the digest, or None where there is no such object."""
         named = self._address.checksum_url
         if named is None and addresses.presigned(self._url):
@@ -78,7 +78,7 @@ class WebImage:
                 hint="Give the checksum, or a presigned address of it, too",
             )
         url = named.reveal().decode() if named else addresses.beside(self._url, CHECKSUM_SUFFIX)
-        return self._ask(self._checksum, url)
+        return self._ask(self._checksum, url, check)
 
     def download(self, image: RemoteImage, part: str, work: Work) -> Download:
         """Bring the image into the file ``part``, and note in ``<part>.map`` what has come until it is whole.
@@ -159,6 +159,7 @@ class WebImage:
                 raise TimedOut(
                     f"{addresses.shown(url)} is too slow",
                     why=f"there was no whole answer in {ASK_SECONDS:g} s",
+                    hint=LATER,
                 )
 
         crew.add(insist)

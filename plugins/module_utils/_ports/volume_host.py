@@ -17,6 +17,7 @@ from .._storage.image_cache import Cache
 from .._storage.volume_operation import Ports
 from .._storage.work import ImageSource, Work
 from .backends import open_backend
+from .directory_pool import real_place
 from .image_folder import ImageFolder
 from .libvirt_host import LibvirtHost
 from .libvirt_pool import LibvirtPool
@@ -49,6 +50,7 @@ def volume_ports(
     folder = pool.folder(cache_path, None if cache_path else images.facts())
     return Ports(
         backend=open_backend,
+        real_place=real_place,
         source=source,
         cache=Cache(ImageFolder(folder, locks), images, clock),
         disks=QemuImg(),

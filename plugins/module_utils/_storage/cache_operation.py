@@ -16,6 +16,7 @@ from . import cache, cache_plan, pool, promised
 from .cache import Entry, Leftover
 from .cache_plan import Hashed, Seen, Wanted
 from .image_cache import Cache
+from .images import read_head
 from .inventory import Folder, Inventory
 from .job_run import UnrecordedRun
 from .pool import Pool
@@ -100,9 +101,10 @@ class ImageCaching(Operation[Wanted, Seen]):
         if source is None:
             entries = [entry for entry in _named(inventory, wanted.digest) if entry.verified][:1]
             return replace(seen, entries=tuple(entries), name=entries[0].name if entries else "")
-        digest = promised.digest(wanted.checksum, source)
+        check = Deadline(self._clock, wanted.timeout).check
+        digest = promised.digest(wanted.checksum, source, check)
         if digest is None:
-            self._remote = source.look()
+            self._remote = source.look(check)
             known = self._cache(seen.folder).find_by_origin(
                 source.shown, self._remote.etag, self._remote.size, wanted.image_type
             )
@@ -110,7 +112,9 @@ class ImageCaching(Operation[Wanted, Seen]):
         name = cache.file_name(digest, wanted.image_type) if digest else ""
         entry = inventory.entry(name) if name else None
         if entry is None or not entry.verified:
-            self._remote = self._remote or source.look()
+            self._remote = self._remote or source.look(check)
+        if self._remote is not None:  # what no volume could be filled from is not fetched
+            read_head(self._remote.head, self._remote.size, wanted.image_type)
         size = self._remote.size if self._remote else None
         return replace(seen, entries=(entry,) if entry else (), name=name, size=size)
 

@@ -297,6 +297,7 @@ class _Wanted:
 def _no_room(folder: str, size: int, most: int) -> NoRoom:
     return NoRoom(
         f"there is no room in {folder} for an image of {size} bytes",
-        why=f"{max(0, most - MARGIN)} bytes can be made free for it; other images are pinned or in use, or not enough",
+        why=f"{max(0, most - MARGIN)} bytes are free, or can be made so: by then all images that are neither pinned nor"
+        f" in use are gone; {MARGIN} bytes stay free",
         hint="Unpin images, make room on that file system, or put the pool elsewhere",
     )

@@ -165,7 +165,6 @@ class JobRun:
         with self._queued("its turn"):
             self._line_up()
         self._in_turn = True
-        self._working.start()
 
     def stage(self, name: str, total: int = 0) -> None:
         if self._job.status == QUEUED:
@@ -239,7 +238,6 @@ class JobRun:
     @contextlib.contextmanager
     def _queued(self, reason: str) -> Iterator[None]:
         """Let neither the time to work nor the stage's own pass inside this block."""
-        worked = self._in_turn
         self._working.stop()
         self._queueing.start()
         self._meter.pause()
@@ -250,11 +248,10 @@ class JobRun:
         finally:
             self._go_on()
             self._record()
-            if worked:
-                self._working.start()
 
     def _go_on(self) -> None:
         self._queueing.stop()
+        self._working.start()
         self._meter.resume()
         began = self._job.started_at or at(self._clock.wall())
         self._job = replace(self._job, status=RUNNING, waiting_for="", started_at=began)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .._core.errors import Refused
 from . import checksums
 from .work import ImageSource
@@ -23,7 +25,9 @@ def literal(checksum: str) -> str:
     return checksums.given(checksum)
 
 
-def digest(checksum: str, source: ImageSource) -> str | None:
+def digest(
+    checksum: str, source: ImageSource, check: Callable[[], None] | None = None
+) -> str | None:
     """Return the digest; None where nobody shall have published one.
 
     :raises Refused: where there is no object that holds it.
@@ -32,8 +36,9 @@ def digest(checksum: str, source: ImageSource) -> str | None:
         return None
     if written := literal(checksum):
         return written
-    text = source.checksum_text()
+    text = source.checksum_text(check)
     if text is None:
+        source.look(check)  # where the image is not there either, that is what to say
         raise Refused(
             f"there is no checksum of {source.shown}",
             why="the object that should hold it does not exist",

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,13 @@ from . import sizes
 from .job import id_fault
 
 POOL = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]*(?:[/@][A-Za-z0-9_.+][A-Za-z0-9_.+-]*)*")
+FORMS = {
+    "lvm": (re.compile(r"[^/@]+"), "vg0"),
+    "lvm_thin": (re.compile(r"[^/@]+/[^/@]+"), "vg0/thin"),
+    "zfs": (re.compile(r"[^@]+"), "tank/guests"),
+    "rbd": (re.compile(r"[^/@]+(@[^/@]+)?"), "volumes, or client@volumes"),
+}
+"""What the name of a pool consists of, by backend, and an example."""
 LONGEST_NAME = 96
 """Characters of a volume's name: what stands beside it for a while has an ending, and LVM allows 127."""
 OURS = re.compile(r"debvisor-image-.*|.*\.(?:new|old)-[0-9a-f]{8}")
@@ -72,13 +78,20 @@ def read(params: Mapping[str, Any]) -> Request:
                 "volume_name", f"{name!r} is a name that runs of this module use for themselves"
             )
         )
-    if params["backend"] == "directory" and pool:
-        pool = posixpath.normpath(pool)  # one volume has one name, and so one lock
     if fault := _pool_fault(params["backend"], pool):
         problems.append(Problem("pool", fault))
+    for option in ("timeout", "queue_timeout"):
+        if params[option] < 1:
+            problems.append(
+                Problem(option, f"{params[option]} is not a time to have; the least is 1 second")
+            )
+    if params["state"] == "present" and not params["image_url"]:
+        problems.append(Problem("image_url", "it is empty"))
+    if params["cache_path"] and not params["cache_path"].startswith("/"):
+        problems.append(Problem("cache_path", f"{params['cache_path']!r} is not an absolute path"))
     if fault := id_fault(params["job_id"]):
         problems.append(Problem("job_id", fault))
-    if params["golden"] and params["replace"] == "in_place":
+    if params["state"] == "present" and params["golden"] and params["replace"] == "in_place":
         problems.append(
             Problem(
                 "replace", "a clone of a golden volume is a new volume; it cannot be made in place"
@@ -126,8 +139,13 @@ def _pool_fault(backend: str, pool: str) -> str:
         return (
             "" if pool.startswith("/") and "\0" not in pool else f"{pool!r} is not an absolute path"
         )
-    if POOL.fullmatch(pool) and ("@" not in pool or backend == "rbd"):
+    if not pool:
+        return "it is missing: say in which volume group, dataset, pool or folder"
+    form, example = FORMS[backend]
+    if POOL.fullmatch(pool) and form.fullmatch(pool):
         return ""
+    if POOL.fullmatch(pool):
+        return f"{pool!r} is not the name of a pool of {backend}, such as {example}"
     return (
         f"{pool!r} is not the name of a pool: letters, digits and _ . + - are, and / between parts"
     )

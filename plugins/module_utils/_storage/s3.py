@@ -52,35 +52,44 @@ class Storage:
 def signed(options: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     """Return a module's options (fragment ``image_source``) without keys, and with addresses that need none.
 
-    :raises InvalidInput: where an address cannot be signed.
+    An address that may be a credential goes to ``signed_urls``, of which Ansible shows and logs nothing; what stands in
+    the option itself can be shown.
+
+    :raises InvalidInput: where one is no address, or cannot be signed. It is not repeated.
     """
     kept = {name: value for name, value in options.items() if name != "s3"}
-    image, checksum = options.get("image_url") or "", (options.get("checksum") or "").strip()
-    published = checksum or f"{image}{CHECKSUM_SUFFIX}"
-    if not any(address.startswith(SCHEME) for address in (image, published)):
-        return _hidden(kept, image, checksum)
-    storage = _storage(options.get("s3"))
-
-    def reachable(address: str) -> str:
-        return storage.signed(address, moment) if address.startswith(SCHEME) else address
-
-    urls = {"image": reachable(image)}
-    if "/" in published:
-        urls["checksum"] = reachable(published)
+    image, checksum = (str(options.get(name) or "").strip() for name in ("image_url", "checksum"))
+    _check(options, image, checksum)
+    published = checksum or (f"{image}{CHECKSUM_SUFFIX}" if image.startswith(SCHEME) else "")
+    urls = {"image": image, **({"checksum": published} if "/" in published else {})}
+    told = {"image_url": _shown(image), "checksum": _shown(checksum)}
+    kept |= {option: text for option, text in told.items() if text}
+    if any(address.startswith(SCHEME) for address in urls.values()):
+        storage = _storage(options.get("s3"))
+        for name, address in urls.items():
+            if address.startswith(SCHEME):
+                urls[name] = storage.signed(address, moment)
+    elif all(_shown(address) == address for address in urls.values()):
+        return kept
     return {**kept, "signed_urls": urls}
 
 
-def _hidden(options: dict[str, Any], image: str, checksum: str) -> dict[str, Any]:
-    """Move addresses that may be credentials to where Ansible shows and logs nothing."""
-    given = [address for address in (image, checksum) if "/" in address]
-    if any(addresses.fault(address) for address in given):
-        return options  # the module says what is wrong
-    if all(addresses.shown(address) == address for address in given):
-        return options
-    urls, told = {"image": image}, {"image_url": addresses.shown(image)}
-    if "/" in checksum:
-        urls["checksum"], told["checksum"] = checksum, addresses.shown(checksum)
-    return {**options, **told, "signed_urls": urls}
+def _check(options: Mapping[str, Any], image: str, checksum: str) -> None:
+    """Refuse what is no address here, where nothing is logged yet."""
+    problems = []
+    if options.get("image_url") is not None and not image:
+        problems.append(Problem("image_url", "it is empty; leave it out where no image is meant"))
+    given = {"image_url": image, "checksum": checksum if "/" in checksum else ""}
+    for option, address in given.items():
+        if address and not address.startswith(SCHEME) and (fault := addresses.fault(address)):
+            problems.append(Problem(option, f"this is no address of the web, or of S3: {fault}"))
+    if problems:
+        raise InvalidInput(problems, hint="Nothing was changed")
+
+
+def _shown(text: str) -> str:
+    """Return an address without what may be a credential. A digest has no slash, and an address of S3 no secret."""
+    return text if "/" not in text or text.startswith(SCHEME) else addresses.shown(text)
 
 
 def _storage(given: Mapping[str, Any] | None) -> Storage:

@@ -19,7 +19,7 @@ def parse(text: str) -> int:
 
     :raises ValueError: where it is not a size of at least one byte; says why.
     """
-    found = re.fullmatch(r"\s*(\d{1,19})\s*([KMGT]?)(iB)?\s*", text)
+    found = re.fullmatch(r"\s*([0-9]{1,19})\s*([KMGT]?)(iB)?\s*", text)
     if found is None or (found[3] and not found[2]):
         raise ValueError(
             f"{text!r} is not a size: write a whole number and K, M, G or T (powers of 1024)"

@@ -91,6 +91,8 @@ class Ports:
 
     backend: Callable[[str, str], Backend]
     """Open the backend of a kind and a pool."""
+    real_place: Callable[[str, str], str]
+    """Return the one name of a pool of a kind, under which it is locked."""
     source: ImageSource | None
     """None where the volume shall be absent."""
     cache: ImageCache
@@ -119,7 +121,8 @@ class VolumeImage(Operation[Request, Seen]):
 
     def parse(self, params: Mapping[str, Any]) -> Request:
         """Check the options."""
-        wanted = request.read(params)
+        pool = self._ports.real_place(params["backend"], params["pool"])
+        wanted = request.read({**params, "pool": pool})
         promised.literal(wanted.checksum)  # what is malformed is refused before anything is asked
         return wanted
 
@@ -161,11 +164,11 @@ class VolumeImage(Operation[Request, Seen]):
         source, work, cache = self._source(), self._ports.work, self._ports.cache
         seen = replace(seen, source=source.shown)
         work.stage("resolving_checksum")
-        digest = promised.digest(wanted.checksum, source)
+        digest = promised.digest(wanted.checksum, source, work.check)
         remote: RemoteImage | None = None
         cached = None
         if digest is None:
-            remote = source.look()
+            remote = source.look(work.check)
             cached = cache.find_by_origin(source.shown, remote.etag, remote.size, wanted.image_type)
             digest = cached.digest if cached is not None else ""
         seen = replace(seen, digest=digest, cached=cached)
@@ -180,7 +183,7 @@ class VolumeImage(Operation[Request, Seen]):
         elif golden is not None and golden.marks is not None:
             virtual_size = golden.marks.virtual_size
         else:
-            remote = remote or source.look()
+            remote = remote or source.look(work.check)
             virtual_size = images.read_head(
                 remote.head, remote.size, wanted.image_type
             ).virtual_size
@@ -266,7 +269,7 @@ class VolumeImage(Operation[Request, Seen]):
     def _fetch(self, wanted: Request) -> CachedImage:
         """Have the image in the cache."""
         seen, source = self._seen, self._source()
-        remote = seen.remote or source.look()
+        remote = seen.remote or source.look(self._ports.work.check)
         image = self._ports.cache.store(
             seen.digest or None, wanted.image_type, source, remote, self._ports.work
         )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -97,10 +98,13 @@ class ImageSource(Protocol):
     def shown(self) -> str:
         """The image's address without credentials and query, for people and records."""
 
-    def look(self) -> RemoteImage:
-        """Ask for the image's first bytes. :raises Refused: for 403, 404 and the like; Unreachable for the rest."""
+    def look(self, check: Callable[[], None] | None = None) -> RemoteImage:
+        """Ask for the image's first bytes; ``check`` is called meanwhile, and may end it.
 
-    def checksum_text(self) -> str | None:
+        :raises Refused: for 403, 404 and the like; Unreachable for the rest.
+        """
+
+    def checksum_text(self, check: Callable[[], None] | None = None) -> str | None:
         """Return the text that should hold the digest: the given URL's, or ``<url>.sha256``; at most 1 MiB.
 
         None where there is no such object (404); any other failure raises.

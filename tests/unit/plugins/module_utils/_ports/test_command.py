@@ -99,6 +99,11 @@ def test_a_program_that_is_not_there_is_named(outlives: bool) -> None:
         command.run(("no-such-program",), outlives=outlives)
 
 
+def test_a_long_one_that_is_not_there_is_named() -> None:
+    with pytest.raises(ProgramFailed, match=r"no-such-program.*: No such file"):
+        command.watch(("no-such-program",), check=lambda: None, said=print)
+
+
 def test_a_program_that_does_not_end_is_ended() -> None:
     seconds = f"600.{secrets.randbelow(10**12)}"
     with pytest.raises(TimedOut, match=r"sleep did not end: waited 0\.5 s"):

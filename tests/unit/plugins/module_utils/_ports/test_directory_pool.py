@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._ports import command
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.directory_pool import (
     DirectoryPool,
+    real_place,
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Marks, Volume
 
@@ -164,6 +166,33 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Unreachable, match="is not a folder"):
         DirectoryPool(str(tmp_path / "file")).space()
+
+
+def test_a_copy_of_a_volume_is_not_ours(pool: DirectoryPool, tmp_path: Path) -> None:
+    """Whoever keeps a backup with all its attributes does not want it to be overwritten for them."""
+    volume = pool.create("web", MIB, OURS)
+    shutil.copy2(volume.path, tmp_path / "backup.raw")
+    copy = pool.find("backup")
+    assert copy is not None
+    assert copy.marks is None
+    assert copy.identity != volume.identity
+    assert pool.owned() == (volume,)
+
+
+def test_a_folder_has_one_name_whatever_leads_to_it(tmp_path: Path) -> None:
+    (tmp_path / "disks").mkdir()
+    (tmp_path / "link").symlink_to("disks")
+    names = (
+        f"{tmp_path}/disks",
+        f"{tmp_path}/link/",
+        f"/{tmp_path}//link/.",
+        f"{tmp_path}/link/../disks",
+    )
+    assert {real_place("directory", name) for name in names} == {
+        os.path.realpath(tmp_path / "disks")
+    }
+    assert real_place("directory", "disks") == "disks"
+    assert real_place("lvm_thin", "vg/thin") == "vg/thin"
 
 
 def test_a_file_system_without_attributes_is_told_what_to_be(

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from tests.fakes.images import (
     CONTENT,
     DIGEST,
     NAME,
+    QCOW2_HEAD,
     CachingHost,
     FakePool,
     MemoryImage,
@@ -147,9 +149,21 @@ def test_an_image_that_nobody_promised_is_fetched_ahead_and_pinned(host: Tended)
 
 def test_without_a_checksum_there_is_no_image(host: Tended) -> None:
     source = MemoryImage(CONTENT)
-    source.checksum_text = lambda: None  # type: ignore[method-assign]
+    source.checksum_text = lambda _check: None  # type: ignore[method-assign]
     failure(host.run(source), Refused, "no checksum")
     failure(host.run(source, check=True), Refused, "no checksum")
+
+
+def test_what_no_volume_could_be_filled_from_is_not_fetched(host: Tended) -> None:
+    source = MemoryImage(CONTENT)
+    at_the_backing_file = slice(8, 16)
+    head = bytearray(QCOW2_HEAD)
+    head[at_the_backing_file] = (64).to_bytes(8)
+    seen = replace(source.look(), head=bytes(head))
+    source.look = lambda _check=None: seen  # type: ignore[method-assign]
+    for check in (True, False):
+        failure(host.run(source, check=check), Refused, "it has a backing file")
+    assert source.downloads == 0
 
 
 def test_a_pin_is_set_taken_off_and_left_alone(host: Tended) -> None:

@@ -193,17 +193,27 @@ def test_the_time_to_work_is_limited(world: World) -> None:
         run.check()
 
 
-def test_time_in_the_queue_and_before_the_turn_does_not_count(world: World) -> None:
+def test_time_in_the_queue_does_not_count(world: World) -> None:
     run = begun(world, timeout=60)
     world.clock.sleep(500)
     run.stage("preflight")
-    world.clock.sleep(500)
+    world.clock.sleep(50)
     world.queue.before = 2
-    world.clock.at(1090, lambda: setattr(world.queue, "before", 1))
+    world.clock.at(640, lambda: setattr(world.queue, "before", 1))
     run.take_turn()
     run.check()
-    assert world.clock.now >= 2090
+    assert world.clock.now >= 1640
     assert world.record()["timings"]["queued"] == pytest.approx(590, abs=1)
+
+
+def test_a_look_takes_of_the_time_to_work(world: World) -> None:
+    run = begun(world, timeout=60)
+    run.stage("resolving_checksum")
+    world.clock.sleep(59)
+    run.check()
+    world.clock.sleep(2)
+    with pytest.raises(TimedOut, match=r"may work for 60 s.*it was at resolving_checksum"):
+        run.check()
 
 
 def test_the_time_to_wait_is_limited_all_in_all(world: World) -> None:

@@ -59,6 +59,9 @@ def test_options_become_a_request() -> None:
 def test_a_volume_that_shall_be_absent_needs_no_size() -> None:
     wanted = read(state="absent", size=None)
     assert (wanted.present, wanted.size) == (False, 0)
+    assert not read(
+        state="absent", size=None, image_url=None, golden=True, replace="in_place"
+    ).present
     for name in ("debvisor-image-0123", "web.old-0123abcd"):
         assert read(state="absent", volume_name=name).name == name
 
@@ -74,7 +77,17 @@ def test_a_volume_that_shall_be_absent_needs_no_size() -> None:
         ({"pool": ""}, "pool"),
         ({"pool": "a\0b"}, "pool"),
         ({"backend": "directory", "pool": "images"}, "pool"),
+        ({"backend": "lvm", "pool": "vg/thin"}, "pool"),
+        ({"backend": "lvm_thin", "pool": "vg"}, "pool"),
+        ({"backend": "lvm_thin", "pool": "vg/a/b"}, "pool"),
+        ({"backend": "zfs", "pool": "user@tank"}, "pool"),
+        ({"backend": "rbd", "pool": "vms/one"}, "pool"),
+        ({"image_url": ""}, "image_url"),
+        ({"timeout": 0}, "timeout"),
+        ({"queue_timeout": -5}, "queue_timeout"),
+        ({"cache_path": "cache"}, "cache_path"),
         ({"size": "10GB"}, "size"),
+        ({"size": "\uff11\uff10G"}, "size"),
         ({"size": None}, "size"),
         ({"size": None, "volume_size_gb": 0}, "volume_size_gb"),
         ({"size": None, "volume_size_gb": -1}, "volume_size_gb"),
@@ -89,6 +102,22 @@ def test_what_is_wrong_is_told(options: dict[str, Any], where: str) -> None:
 def test_every_problem_is_told_at_once() -> None:
     wrong = {"volume_name": "", "pool": "", "size": "much", "job_id": "/"}
     assert problems(**wrong) == ["size", "volume_name", "pool", "job_id"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "pool"),
+    [
+        ("lvm", "vg"),
+        ("lvm_thin", "vg/thin"),
+        ("zfs", "tank"),
+        ("zfs", "tank/guests/fast"),
+        ("rbd", "vms"),
+        ("rbd", "client@vms"),
+        ("directory", "/srv/a b"),
+    ],
+)
+def test_pools_are_named_as_their_backend_does(backend: str, pool: str) -> None:
+    assert read(backend=backend, pool=pool).pool == pool
 
 
 @pytest.mark.parametrize("name", ["x" * 96, "web.new", "web.new-2", "my.old-disk", "image-1"])

@@ -76,7 +76,7 @@ def test_image_and_checksum_may_be_in_different_places() -> None:
     assert place(options["signed_urls"]["checksum"]) == "https://s3.test:7443/sums/all"
 
 
-@pytest.mark.parametrize("image", ["https://web.test/image", "", None])
+@pytest.mark.parametrize("image", ["https://web.test/image", None])
 def test_other_addresses_are_left_alone_and_the_keys_stay_here(image: str | None) -> None:
     assert sent(image_url=image) == {"image_url": image, "checksum": None}
 
@@ -84,6 +84,7 @@ def test_other_addresses_are_left_alone_and_the_keys_stay_here(image: str | None
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ({"image_url": " \n"}, "image_url: it is empty"),
         ({"s3": None}, "need endpoint, access_key, secret_key"),
         ({"image_url": "s3://images"}, "s3://BUCKET/KEY"),
         ({"image_url": "s3:///key"}, "s3://BUCKET/KEY"),
@@ -98,3 +99,46 @@ def test_what_cannot_be_signed_is_told(options: dict[str, Any], told: str) -> No
         sent(**options)
     assert told in str(caught.value)
     assert "hidden-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "checksum"),
+    [
+        ("https://bob:hidden-word@web.test/i?sig=hidden-sign\n", None),
+        ("https://web.test/i?X-Amz-Signature=hidden-sign", "sha256:" + "ab" * 32),
+        ("s3://images/debian", "https://bob:hidden-word@web.test/sums?sig=hidden-sign"),
+        ("https://web.test/i?X-Amz-Signature=hidden-sign", "s3://sums/all"),
+    ],
+)
+def test_what_may_be_a_credential_goes_where_nothing_is_shown(
+    image: str, checksum: str | None
+) -> None:
+    options = sent(image_url=image, checksum=checksum)
+    hidden = options.pop("signed_urls")
+    assert "hidden-" not in str(options)
+    if not image.startswith("s3:"):
+        assert hidden["image"] == image.strip()
+    if checksum and checksum.startswith("https:"):
+        assert hidden["checksum"] == checksum
+
+
+@pytest.mark.parametrize("option", ["image_url", "checksum"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ftp://bob:hidden-word@web.test/i",
+        "https://bob:hidden-word@web.test:notaport/i?sig=hidden-sign",
+        "https://bob:hidden-word@web.test:99999/i",
+        "https://bob:hidden-word@[::1/i?sig=hidden-sign",
+        "https://bob:hidden/word@web.test/i",
+        "https://web.test/a b?sig=hidden-sign",
+        "web.test/i?sig=hidden-sign",
+        "S3://images/i?sig=hidden-sign",
+        "file:///etc/shadow?hidden-",
+    ],
+)
+def test_what_is_no_address_is_refused_without_being_repeated(option: str, address: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        sent(**{option: address})
+    assert f"{option}: this is no address" in str(caught.value)
+    assert "hidden-" not in str(caught.value)

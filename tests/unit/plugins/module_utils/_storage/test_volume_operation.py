@@ -347,7 +347,7 @@ def test_an_image_that_was_cut_off_before_it_was_published_is_found_out(world: W
 def test_an_image_that_turns_out_larger_than_it_said_is_not_written(world: World) -> None:
     world.source.published = None
     small = world.source.look()
-    world.source.look = lambda: small  # type: ignore[method-assign]
+    world.source.look = lambda _check=None: small  # type: ignore[method-assign]
     world.source.image = picture(2, blocks=64)
     outcome = world.run(checksum="none")
     assert "does not fit" in str(outcome.failure)
