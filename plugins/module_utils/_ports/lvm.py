@@ -133,6 +133,9 @@ class LogicalVolumes:
         """Wait until the volume is on stable storage."""
         block_device.sync(volume.path)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _special(self, record: Record, records: Mapping[str, Record]) -> str:
         """Return what else it is than a plain volume, or ""."""
         roles, layout = record["lv_role"].split(","), _layout(record)

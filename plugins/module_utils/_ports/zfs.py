@@ -151,6 +151,9 @@ class ZfsVolumes:
         """Wait until the volume is on stable storage."""
         block_device.sync(volume.path)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _volume(self, name: str, properties: Properties, snapshots: set[str]) -> Volume:
         return Volume(
             name=name,

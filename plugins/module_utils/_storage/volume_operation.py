@@ -73,6 +73,9 @@ class Guests(Protocol):
     def running_with_disk(self, path: str) -> tuple[str, ...]:
         """Name the guests that run (or are paused) and have it as a disk, under whatever name."""
 
+    def close(self) -> None:
+        """Let go of the connection; never fails."""
+
 
 class Timestamps(Protocol):
     """The calendar."""
@@ -587,6 +590,12 @@ class VolumeImage(Operation[Request, Seen]):
     def ended(self, failure: BaseException | None, taken_back: bool) -> None:
         """Give the job's record its last form."""
         self._ports.work.ended(failure, taken_back)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        for backend in self._backends.values():
+            backend.close()
+        self._ports.guests.close()
 
     # -- small things -------------------------------------------------------------------------------------------------
 

@@ -82,6 +82,14 @@ def test_a_volume_is_made_filled_proved_and_marked(world: World) -> None:
     assert world.open_transactions == []
 
 
+def test_connections_are_let_go_of_whether_it_went_well_or_not(world: World) -> None:
+    well(world.run())
+    assert (world.pool.closed, world.guests.closed) == (True, True)
+    world.pool.closed = world.guests.closed = False
+    assert world.run(size="1K").failure is not None
+    assert (world.pool.closed, world.guests.closed) == (True, True)
+
+
 def test_the_run_is_seen_as_a_job(world: World) -> None:
     well(world.run(correlation_id="ticket-7"))
     assert world.work.stages == [
