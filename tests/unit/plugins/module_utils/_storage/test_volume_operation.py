@@ -610,6 +610,13 @@ def test_a_golden_volume_goes_at_once_or_stays(base: Path, needed: bool) -> None
     assert world.open_transactions == []
 
 
+def test_a_clone_needs_no_look_at_the_image_in_the_cache(world: World) -> None:
+    world.give_golden()
+    world.cached()
+    well(world.run(golden=True))
+    assert "disks.info" not in world.board.calls
+
+
 def test_a_golden_volume_in_use_or_changed_stays(world: World) -> None:
     world.give_golden()
     world.guests.start("web", world.golden)
