@@ -76,7 +76,8 @@ class LvmTool:
             case "lvs" | "vgs" if last[0] != "hv":
                 raise ProgramFailed("lvm", 5, f'  Volume group "{last[0]}" not found')
             case "lvs":
-                return json.dumps({"report": [{"lv": list(self.volumes.values())}], "log": []})
+                records = [record | self.group for record in self.volumes.values()]
+                return json.dumps({"report": [{"lv": records}], "log": []})
             case "vgs":
                 return json.dumps({"report": [{"vg": [self.group]}], "log": []})
             case "lvcreate":

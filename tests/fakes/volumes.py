@@ -71,6 +71,7 @@ class FakePool:
         self.clones_need_golden = clones_need_golden
         self.room = Space(free, BLOCK)
         self.held: dict[str, Held] = {}
+        self.closed = False
 
     def name_fault(self, name: str) -> str:
         return "" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}", name) else "bad characters"
@@ -136,6 +137,9 @@ class FakePool:
 
     def sync(self, volume: Volume) -> None:
         self._still(volume)
+
+    def close(self) -> None:
+        self.closed = True
 
     # For disks and tests
 
@@ -404,6 +408,7 @@ class FakeGuests:
     def __init__(self, pool: FakePool) -> None:
         self.pool = pool
         self.running: dict[str, str] = {}
+        self.closed = False
 
     def start(self, guest: str, volume: str) -> None:
         self.running[guest] = self.pool.held[volume].identity
@@ -415,6 +420,9 @@ class FakeGuests:
             for guest, identity in self.running.items()
             if held is not None and identity == held.identity
         )
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class FakeWork:

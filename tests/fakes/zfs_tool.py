@@ -56,7 +56,10 @@ class ZfsTool:
                 self._existing(full)
                 return f"{10 * GIB}\n"
             case "get":
-                return self._properties(full, words[words.index("-o") + 2], deep="-d" in words)
+                names, kinds = words[words.index("-o") + 2], words[words.index("-t") + 1]
+                return self._properties(
+                    full, names, deep="-d" in words, snapshots="snapshot" in kinds
+                )
             case "list":
                 return "".join(f"{s}\n" for s in sorted(self.snapshots) if s.startswith(f"{full}@"))
             case "create":
@@ -84,10 +87,12 @@ class ZfsTool:
         if full in self.datasets:
             raise ProgramFailed("zfs", 1, f"cannot {verb} '{full}': dataset already exists")
 
-    def _properties(self, full: str, names: str, *, deep: bool) -> str:
+    def _properties(self, full: str, names: str, *, deep: bool, snapshots: bool) -> str:
         self._existing(full)
         shown = [full, *(n for n in self.datasets if deep and n.rpartition("/")[0] == full)]
         lines = []
+        if snapshots:
+            shown += [s for s in self.snapshots if s.startswith(f"{full}@")]
         for name in shown:
             for key in names.split(","):
                 value, source = self._property(name, key)
@@ -96,6 +101,8 @@ class ZfsTool:
 
     def _property(self, full: str, key: str) -> tuple[str, str]:
         """User properties are inherited from the dataset above."""
+        if "@" in full:
+            return {"type": "snapshot", "guid": f"guid of {full}"}.get(key, "-"), "-"
         if key in self.datasets[full]:
             return self.datasets[full][key], "local" if ":" in key else "-"
         above = full.rpartition("/")[0]

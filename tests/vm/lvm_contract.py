@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 
 import contract
+import spare_disk
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused
 from ansible_collections.debvisor.hci.plugins.module_utils._ports import lvm
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
@@ -24,9 +25,6 @@ from contract import MIB, SIZE, TOKEN, cleared, expect, name, present, refused, 
 contract.CHECKS.clear()
 check = contract.check
 
-SPARE = "/dev/disk/by-id/virtio-spare"
-ASIDE = 8192
-"""Sectors at its beginning that no device on top has, or LVM would find one and the same label twice."""
 NOTHING = ("", "-", "x" * 200, "snapshot1", "pvmove0")
 HIDDEN = ("a_tdata", "a_tmeta", "a_rimage_0", "a_mlog", "lvol0_pmspare")
 
@@ -255,32 +253,18 @@ def a_write_that_failed_comes_to_light(backend: Backend) -> None:
     """The page cache took the bytes, the disk then did not."""
     if backend.kind == "lvm_thin":
         return  # the same code
-    sectors = int(tool("blockdev", "--getsz", SPARE)) - ASIDE
-    tool("dmsetup", "create", "ailing", "--table", f"0 {sectors} linear {SPARE} {ASIDE}")
-    try:
-        tool("vgcreate", "ailing", "/dev/mapper/ailing")
-        other = open_backend("lvm", "ailing")
+    with spare_disk.pool(backend.kind) as pool:
+        other = open_backend(backend.kind, pool)
         made = other.create(name(), SIZE, Marks(token=TOKEN))
         with open(made.path, "r+b", buffering=0) as stream:
             stream.write(b"x" * MIB)
-            swap("ailing", f"0 {sectors} error")
+            spare_disk.fail()
             with refused("to call it stable"):
                 other.sync(made)
             with refused("to call it zeroed"):
                 other.zero(made, 0, made.size, lambda: None)
-        swap("ailing", f"0 {sectors} linear {SPARE} {ASIDE}")
+        spare_disk.mend()
         other.remove(made)
-    finally:
-        swap("ailing", f"0 {sectors} linear {SPARE} {ASIDE}")
-        subprocess.run(["vgremove", "--yes", "--force", "ailing"], capture_output=True, check=False)
-        tool("dmsetup", "remove", "--retry", "ailing")
-
-
-def swap(device: str, table: str) -> None:
-    """Give a device another table, without waiting for what it cannot write."""
-    tool("dmsetup", "suspend", "--noflush", "--nolockfs", device)
-    tool("dmsetup", "load", device, "--table", table)
-    tool("dmsetup", "resume", device)
 
 
 @check

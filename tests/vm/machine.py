@@ -39,6 +39,8 @@ PROGRESS_EVERY = 15.0
 UNUSED = "ahci,cfg80211,evdev,i2c_i801,iTCO_wdt,lpc_ich,pcspkr,psmouse,serio_raw"
 KERNEL_OPTIONS = (
     "root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog audit=0 cryptomgr.notests"
+    " init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off norandmaps apparmor=0"
+    " rcupdate.rcu_expedited=1"
     f" module_blacklist={UNUSED}"
 )
 """Without what costs an emulated processor time and shows us nothing."""

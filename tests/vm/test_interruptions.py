@@ -6,83 +6,71 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 
-from tests.vm import access, deploy, machine
-from tests.vm.layout import THIN_POOL, VOLUME_GROUP, ZPOOL
+from tests.vm import access, deploy, machine, programs
+from tests.vm.programs import POOLS
 from tests.volumes import interrupting
 
-FILE = "/root/interruptions.py"
-POOLS = {"lvm": VOLUME_GROUP, "lvm_thin": f"{VOLUME_GROUP}/{THIN_POOL}", "zfs": ZPOOL}
+PROGRAM = interrupting.PROGRAM.name
 PATIENCE = 1800
 """Seconds for all points of one backend. The machine is emulated."""
+CONFIGURATION = "/etc/debvisor/volumes.json"
 
 
-@pytest.fixture(scope="module")
-def program(vm: None) -> str:
-    access.write(FILE, interrupting.PROGRAM.read_bytes())
-    deploy.unit("volume_host", "volume-recover.service")
-    start_libvirt()
-    return f"python3 {FILE}"
+def interrupt(kind: str, how: str, *mode: str) -> str:
+    return programs.run(PROGRAM, kind, POOLS[kind], how, *mode, timeout=PATIENCE)
 
 
-def start_libvirt() -> None:
-    """Debian's package without its units, as the machine has it, starts nothing by itself."""
-    access.run("pgrep -x libvirtd || libvirtd --daemon")
-
-
-def interrupt(program: str, kind: str, how: str, mode: str = "beside") -> str:
-    return access.run(f"{program} {kind} {POOLS[kind]} {how} {mode}", timeout=PATIENCE).stdout
-
-
+@pytest.mark.usefixtures("brought")
 @pytest.mark.parametrize("kind", POOLS)
-def test_killed(program: str, kind: str) -> None:
-    interrupting.judge(interrupt(program, kind, "kill"))
+def test_killed(kind: str) -> None:
+    interrupting.judge(interrupt(kind, "kill"))
 
 
+@pytest.mark.usefixtures("brought")
 @pytest.mark.parametrize("kind", POOLS)
-def test_each_change_refused(program: str, kind: str) -> None:
-    rounds = interrupting.told(interrupt(program, kind, "fail"))
+def test_each_change_refused(kind: str) -> None:
+    rounds = interrupting.told(interrupt(kind, "fail"))
     assert len(rounds) >= 5
     assert [each for each in rounds if each["faults"]] == []
 
 
+@pytest.mark.usefixtures("brought")
 @pytest.mark.parametrize("kind", ["lvm_thin", "zfs"])
-def test_killed_while_a_golden_volume_is_made(program: str, kind: str) -> None:
-    rounds = interrupting.told(interrupt(program, kind, "kill", "golden"))
+def test_killed_while_a_golden_volume_is_made(kind: str) -> None:
+    rounds = interrupting.told(interrupt(kind, "kill", "golden"))
     assert [each for each in rounds if each["faults"]] == []
     assert {"clone", "seal"} <= {each["point"].rpartition(" ")[2] for each in rounds}
 
 
-def test_cancelled(program: str) -> None:
-    interrupting.judge(interrupt(program, "lvm", "cancel"))
+@pytest.mark.usefixtures("brought")
+def test_cancelled() -> None:
+    interrupting.judge(interrupt("lvm", "cancel"))
 
 
-def test_the_power_fails(program: str) -> None:
-    """In every stage, and between the two renames; the boot cleans up, before guests start."""
-    points = json.loads(interrupt(program, "lvm", "points").splitlines()[-1])
-    renames = [point for point in points if point.endswith("rename")]
-    for point in [*(point for point in points if point.startswith("stage ")), *renames[1:3]]:
-        run_until(program, point)
-        machine.reset()
-        access.run("systemctl is-system-running --wait || true", timeout=300)
-        start_libvirt()
-        [seen] = interrupting.told(interrupt(program, "lvm", "check"))
-        assert seen["faults"] == [], f"{point}: {seen['faults']}"
-        assert seen["held"] in ("a", "b")
+@pytest.mark.usefixtures("brought")
+def test_the_power_fails() -> None:
+    """In every stage, and between the two renames: many runs stand there, each in its own, when the machine is reset.
 
-
-def run_until(program: str, point: str) -> None:
-    """Start a run, and return when it stands at that point."""
-    words = f"{program} lvm {VOLUME_GROUP} hold beside '{point}'"
-    run = subprocess.Popen(
-        [*access.ssh_command(), "--", words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    )
+    The boot cleans up, before guests start.
+    """
+    deploy.unit("volume_host", "volume-recover.service")
+    access.write(CONFIGURATION, b'{"jobs_at_once": 100}')  # all of them are to work at once
+    run = programs.start(PROGRAM, "lvm", POOLS["lvm"], "hold")
     try:
         assert run.stdout is not None
-        assert json.loads(run.stdout.readline()) == {"held": point}
+        standing = json.loads(run.stdout.readline())["standing"]
+        machine.reset()
     finally:
         run.kill()
         run.communicate()
+    access.run(f"rm {CONFIGURATION}")
+    programs.start_libvirt()
+    rounds = interrupting.told(interrupt("lvm", "check"))
+    assert [each for each in rounds if each["faults"]] == []
+    assert [each["point"] for each in rounds] == standing
+    assert {f"stage {stage}" for stage in interrupting.STAGES} <= set(standing)
+    assert sum(point.endswith("rename") for point in standing) == 2
+    assert {each["new"] for each in rounds} == {True, False}

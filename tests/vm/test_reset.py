@@ -10,7 +10,7 @@ import json
 import pytest
 
 from tests.vm import access, machine
-from tests.vm.test_contract import POOLS
+from tests.vm.programs import POOLS
 
 PROGRAM = """
 import dataclasses, json, sys

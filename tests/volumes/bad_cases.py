@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,9 @@ DISK = 8 * MIB
 """Of an image: all of it is data, so its file is as large, and comes in several parts."""
 SIZE = "10M"
 PATIENCE = 60.0
-LIMITS = {"part_size": 2 * MIB, "stall_seconds": 1.0}
+PART = 2 * MIB
+STALL = 20.0
+"""Seconds: an emulated machine takes its time."""
 HASTE = Retry(attempts=3, first=0.05)
 DEFAULTS = {
     **interruptions.DEFAULTS,
@@ -105,7 +107,7 @@ def raw(name: str) -> Path:
 
 
 def image(name: str) -> bytes:
-    return raw(name).with_suffix(".qcow2").read_bytes()
+    return raw(name).with_suffix(f".{interruptions.IMAGE_TYPE}").read_bytes()
 
 
 def make_images() -> None:
@@ -152,7 +154,8 @@ def provision(url: str, **options: Any) -> Outcome:
     job_id = f"bad-{secrets.token_hex(4)}"
     params = {**DEFAULTS, "image_url": url, "job_id": job_id, **options}
     params.setdefault("pool", POOLS[params["backend"]])
-    limits = Limits(**LIMITS, retry=params.pop("retry", HASTE))
+    stall = params.pop("stall_seconds", STALL)
+    limits = Limits(part_size=PART, stall_seconds=stall, retry=params.pop("retry", HASTE))
     source = WebImage(ImageAddress(Secret(url.encode()), limits=limits))
     clock, lock = SystemClock(), partial(locked, settings.lock_dir())
     patience = {"timeout": params["timeout"], "queue_timeout": params["queue_timeout"]}
@@ -376,13 +379,15 @@ def it_changes_all_the_time() -> None:
 
 @case("server")
 def it_stalls_and_goes_on() -> None:
-    server = succeeds(site(image("b"), stalls_after=MIB))
+    server = succeeds(site(image("b"), stalls_after=MIB), stall_seconds=1.0)
     expect(len(asked(server)) > 5, "nothing was asked for again")
 
 
 @case("server")
 def it_stalls_for_good() -> None:
-    refused(site(image("b"), stalls_after=65536), "image.qcow2", "was not delivered")
+    refused(
+        site(image("b"), stalls_after=65536), "image.qcow2", "was not delivered", stall_seconds=1.0
+    )
 
 
 @case("server")
@@ -675,17 +680,23 @@ def it_is_mounted() -> None:
 @case("users")
 def it_is_opened_meanwhile() -> None:
     """A program opens it when the image comes: after the first look, and before the name changes."""
-    path = state()[1].path
+    with opening(state()[1].path) as refusals:
+        refused(site(image("b"), refusals=refusals), "came into use meanwhile", "Run again")
+
+
+@contextlib.contextmanager
+def opening(path: str) -> Iterator[Iterator[None]]:
+    """Have it opened once the server was asked twice. Yields what goes on without an end, and holds no refusal."""
     opened: list[int] = []
 
-    def opening() -> Iterator[None]:
+    def refusals() -> Iterator[None]:
         for number in itertools.count():
             if number == 2:
                 opened.append(os.open(path, os.O_RDONLY))
             yield None
 
     try:
-        refused(site(image("b"), refusals=opening()), "came into use meanwhile", "Run again")
+        yield refusals()
         expect(len(opened) == 1, "nobody opened it")
     finally:
         for each in opened:
@@ -840,10 +851,10 @@ def prepared() -> None:
     expect(state()[0] == "a", f"the volume holds {state()[0]} to begin with")
 
 
-def cleared() -> None:
+def cleared(kinds: Iterable[str] = POOLS) -> None:
     """Leave nothing of these cases on the host."""
-    for kind, pool in POOLS.items():
-        backend = open_backend(kind, pool)
+    for kind in kinds:
+        backend = open_backend(kind, POOLS[kind])
         volume = backend.find(NAME)
         if volume is not None:
             backend.remove(volume)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on a node: fill a volume with a tiny image, and boot a guest of libvirt from it.
 
-``python3 boots.py KIND MARKER`` prints what its serial port said.
+``python3 boots.py KIND POOL MARKER`` prints what its serial port said.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from bad_cases import (
     DISK,
     FOLDER,
     IMAGE,
-    NAME,
     POOLS,
     cleared,
     convert,
@@ -30,7 +29,7 @@ from http_server import HttpServer
 
 
 def main() -> None:
-    kind, marker = sys.argv[1:]
+    kind, POOLS[kind], marker = sys.argv[1:]
     make_images()
     CACHE.mkdir()
     disk = FOLDER / "boot.raw"
@@ -38,14 +37,22 @@ def main() -> None:
     convert(disk, disk.with_suffix(".qcow2"))
     try:
         with HttpServer(site(disk.with_suffix(".qcow2").read_bytes())) as server:
-            outcome = provision(server.url + IMAGE, backend=kind, pool=POOLS[kind])
+            outcome = provision(
+                server.url + IMAGE, backend=kind, pool=POOLS[kind], image_type="qcow2"
+            )
         if outcome.failure is not None:
             raise outcome.failure
-        rbd = {"protocol": "rbd", "name": f"{POOLS['rbd'].partition('@')[2]}/{NAME}"}
-        with libvirt_guest(rbd if kind == "rbd" else {"file": state(kind)[1].path}):
+        with libvirt_guest(source(state(kind)[1].path)):
             print(await_text(marker))
     finally:
-        cleared()
+        cleared([kind])
+
+
+def source(path: str) -> dict[str, str]:
+    """Return how a disk of libvirt names what volume_image calls by this path."""
+    if path.startswith("rbd:"):
+        return {"protocol": "rbd", "name": path.split(":")[1]}
+    return {"dev" if path.startswith("/dev/") else "file": path}
 
 
 if __name__ == "__main__":

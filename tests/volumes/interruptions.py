@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Interrupt ``volume_image`` everywhere, where the volumes are, with all its real parts; and look at what is left.
 
-Runs without pytest: ``python3 interruptions.py KIND POOL HOW [golden|in_place|beside] [POINT]``. A child process fills
+Runs without pytest: ``python3 interruptions.py KIND POOL HOW [golden|in_place]``. A child process fills
 a volume that holds one image with another one, and is interrupted; what is left is then taken back as a boot
 would, and the volume must hold either image, whole, and nothing else may be left. That is done for every stage, and
 before and after every change that the backend makes, however many these are. One line of JSON is printed for each.
 
 HOW is ``kill`` (SIGKILL), ``term``, ``cancel`` (a request, as volume_job makes it) or ``fail`` (the change is refused).
-``points`` prints them all; ``hold`` stops at POINT, and says so, for whoever wants to reset the machine; ``check`` only
-looks at what is there.
+``hold`` is for whoever wants to reset the machine: many runs, each of a volume of its own, stand in one stage each, and
+between the two renames; it says so, and waits. ``check`` looks at what is left of these, and clears it away.
 """
 
 from __future__ import annotations
@@ -52,12 +52,17 @@ from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run impo
 from ansible_collections.debvisor.hci.plugins.module_utils._storage.volume_operation import (
     VolumeImage,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Volume
 
 WRITES = ("create", "clone", "seal", "mark", "rename", "remove", "zero", "sync")
 """What a backend changes."""
 NAME = "interrupted"
 WORK = Path("/var/tmp/interruptions")
-DISK, DATA, VOLUME = 32 << 20, 6 << 20, "40M"
+IMAGE_TYPE = os.environ.get("IMAGE_TYPE", "qcow2")
+"""``raw`` where the machine is emulated: it takes seconds there to read samples out of a qcow2 image."""
+STANDING = WORK / "standing.json"
+"""At which points runs stood when the machine was reset."""
+DISK, DATA, VOLUME = 4 << 20, 3 << 19, "8M"
 PATIENCE = 60
 DEFAULTS: dict[str, Any] = {
     **{name: option.get("default") for name, option in SPEC.items()},
@@ -72,6 +77,7 @@ DEFAULTS: dict[str, Any] = {
     "queue_timeout": PATIENCE,
     "correlation_id": None,
     "cache_path": str(WORK / "cache"),
+    "image_type": IMAGE_TYPE,
     "volume_name": NAME,
     "size": VOLUME,
 }
@@ -80,10 +86,12 @@ DEFAULTS: dict[str, Any] = {
 class Interruption:
     """Happens once, at its point."""
 
-    def __init__(self, at: str, how: str, job_id: str) -> None:
+    def __init__(self, at: str = "", how: str = "", job_id: str = "", told: int = -1) -> None:
         self._at = at
         self._how = how
         self._job_id = job_id
+        self._told = told
+        """What a byte is written to where the run stands at the point."""
         self.points: list[str] = []
 
     def reached(self, point: str) -> None:
@@ -103,8 +111,8 @@ class Interruption:
             case "fail":
                 raise Refused("the test wanted this to fail")
             case "hold":
-                print(json.dumps({"held": point}), flush=True)
-                time.sleep(600)
+                os.write(self._told, b"!")
+                signal.pause()
 
 
 class CountedBackend:
@@ -142,8 +150,9 @@ def provision(params: dict[str, Any], interruption: Interruption) -> Outcome:
         interruption.reached(f"stage {name}")
 
     JobRun.stage = staged  # type: ignore[method-assign]
-    locks, cache = settings.lock_dir(), params["cache_path"]
-    ports = volume_ports(image_at(params), work, clock, lock, locks, cache)
+    cache = params["cache_path"]
+    # Caches of their own, as those have that stand at the same time, have locks of their own.
+    ports = volume_ports(image_at(params), work, clock, lock, Path(f"{cache}.locks"), cache)
 
     def backend(kind: str, pool: str) -> Any:
         return CountedBackend(open_backend(kind, pool), interruption)
@@ -173,7 +182,7 @@ class Images:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/{name}.qcow2"
+        return f"http://127.0.0.1:{self._server.server_port}/{name}.{IMAGE_TYPE}"
 
 
 def make_image(name: str, raw: Path) -> None:
@@ -185,8 +194,9 @@ def make_image(name: str, raw: Path) -> None:
         for offset in (0, DISK // 2, DISK - DATA // 3):
             stream.seek(offset)
             stream.write(chance.randbytes(DATA // 3))
-    image = raw.with_suffix(".qcow2")
-    subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", str(raw), str(image)], check=True)
+    image = raw.with_suffix(f".{IMAGE_TYPE}")
+    if image != raw:
+        subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", raw, image], check=True)
     digest = subprocess.run(
         ["sha256sum", image.name], cwd=WORK, check=True, capture_output=True, text=True
     ).stdout
@@ -222,7 +232,7 @@ def in_child(work: Any) -> int:
 
 
 def what_is_left(
-    kind: str, pool: str, images: Images, replace: str = "beside"
+    kind: str, pool: str, images: Images, replace: str = "beside", name: str = NAME
 ) -> tuple[list[str], str]:
     """Return what must not be, and which image the volume holds.
 
@@ -230,18 +240,18 @@ def what_is_left(
     """
     backend = open_backend(kind, pool)
     faults, held = [], ""
-    volume = backend.find(NAME)
+    volume = backend.find(name)
     if volume is None or volume.marks is None:
         faults.append(f"the volume is gone, or not ours: {volume}")
     else:
-        held = next((name for name, raw in images.raw.items() if holds(volume.path, raw)), "")
+        held = next((which for which, raw in images.raw.items() if holds(volume.path, raw)), "")
         proved = bool(volume.marks.image)
         if not proved and replace == "in_place":
             held = ""
         elif not held or not proved:
             faults.append(f"the volume holds {held or 'neither image'}; marked as proved: {proved}")
     for each in backend.owned():
-        if each.name != NAME and not (each.marks is not None and each.marks.golden):
+        if not each.name.startswith(NAME) and not _golden(each):
             faults.append(f"left behind: {each.name}")
         if ".new-" in each.name or ".old-" in each.name:
             faults.append(f"left behind: {each.name}")
@@ -259,14 +269,15 @@ class Rounds:
         Path(self.params["cache_path"]).mkdir(parents=True, exist_ok=True)
         self.held = ""
 
-    def params_for(self, image: str, job_id: str) -> dict[str, Any]:
-        return {**self.params, "image_url": self.images.url(image), "job_id": job_id}
+    def params_for(self, image: str, job_id: str, **others: Any) -> dict[str, Any]:
+        url = self.images.url(image)
+        return {**self.params, "image_url": url, "job_id": job_id, **others}
 
-    def fill(self, image: str) -> None:
+    def fill(self, image: str, **others: Any) -> None:
         """Fill the volume without an interruption."""
 
         def work() -> int:
-            outcome = provision(self.params_for(image, "filling"), Interruption("", "", ""))
+            outcome = provision(self.params_for(image, "filling", **others), Interruption())
             if outcome.failure is not None:
                 print(f"not filled: {outcome.failure}", file=sys.stderr)
             return int(outcome.failure is not None)
@@ -282,7 +293,7 @@ class Rounds:
         noted = WORK / "points.json"
 
         def work() -> int:
-            interruption = Interruption("", "", "")
+            interruption = Interruption()
             outcome = provision(self.params_for("b", "points"), interruption)
             noted.write_text(json.dumps(interruption.points))
             return int(outcome.failure is not None)
@@ -294,18 +305,20 @@ class Rounds:
 
     def forget_image(self, name: str) -> None:
         """Drop what the cache and the pool keep of an image, so that every stage comes again."""
-        digest = Path(f"{WORK}/{name}.qcow2.sha256").read_text()[:64]
+        digest = Path(f"{WORK}/{name}.{IMAGE_TYPE}.sha256").read_text()[:64]
         for path in Path(self.params["cache_path"]).rglob(f"*{digest}*"):
             path.unlink()
+        if not self.params["golden"]:
+            return
         backend = open_backend(self.kind, self.pool)
         for each in backend.owned():
-            if each.marks is not None and each.marks.golden and digest in each.marks.image:
+            if _golden(each) and digest in each.marks.image:
                 try:
                     backend.remove(each)
                 except Refused:  # it has clones: they need it
                     return
 
-    def interrupt(self, number: int, point: str) -> dict[str, Any]:
+    def interrupt(self, number: int, point: str) -> None:
         """Interrupt one run at a point, clean up as a boot does, and look."""
         wanted = "a" if self.held == "b" else "b"
         self.forget_image(wanted)
@@ -332,42 +345,79 @@ class Rounds:
         if status == 0 and held != wanted:
             faults.append("the run succeeded, and the volume does not hold the image")
         self.held = held or self.held
-        return {
-            "point": point,
-            "status": status,
-            "held": held,
-            "new": held == wanted,
-            "faults": faults,
-        }
+        tell(point, status, held, held == wanted, faults)
+
+    def hold(self) -> None:
+        """Let a run stand at each of the points at which the power is to fail."""
+        points = self.points()
+        renames = [point for point in points if point.endswith("rename")]
+        standing = [*(point for point in points if point.startswith("stage ")), *renames[1:3]]
+        for number, point in enumerate(standing):
+            name = f"{NAME}-{number}"
+            self.fill("a", volume_name=name)
+            self._stand(point, volume_name=name, cache_path=f"{WORK}/cache-{number}")
+        STANDING.write_text(json.dumps(standing))
+        os.sync()
+        print(json.dumps({"standing": standing}), flush=True)
+        signal.pause()
+
+    def _stand(self, point: str, **others: Any) -> None:
+        """Begin a run, and return once it stands there."""
+        stands, told = os.pipe()
+        if os.fork() == 0:
+            job_id = f"standing-{others['volume_name']}"
+            provision(
+                self.params_for("b", job_id, **others), Interruption(point, "hold", job_id, told)
+            )
+            os._exit(70)
+        os.close(told)
+        if os.read(stands, 1) != b"!":
+            raise SystemExit(f"no run stands at {point}")
+        os.close(stands)
+
+    def check(self) -> None:
+        """Look at the volumes of those that stood."""
+        for number, point in enumerate(json.loads(STANDING.read_text())):
+            name = f"{NAME}-{number}"
+            faults, held = what_is_left(self.kind, self.pool, self.images, name=name)
+            tell(point, 0, held, held == "b", faults)
+
+    def clear(self) -> None:
+        """Leave no volume: in a volume group, thick and thin ones have their names from one and the same set."""
+        backend = open_backend(self.kind, self.pool)
+        ours = [each for each in backend.owned() if each.name.startswith(NAME) or _golden(each)]
+        for volume in sorted(ours, key=_golden):  # which goes once it has no clones
+            backend.remove(volume)
+
+
+def _golden(volume: Volume) -> bool:
+    return volume.marks is not None and volume.marks.golden
+
+
+def tell(point: str, status: int, held: str, new: bool, faults: list[str]) -> None:
+    """Print how a round went."""
+    told = {"point": point, "status": status, "held": held, "new": new, "faults": faults}
+    print(json.dumps(told), flush=True)
 
 
 def main() -> int:
     """Interrupt at every point, or do what else HOW says."""
     kind, pool, how, *rest = sys.argv[1:]
-    mode = rest[0] if rest else ""
+    [mode] = rest or [""]
     options = {
         "golden": mode == "golden",
         **({"replace": "in_place"} if mode == "in_place" else {}),
     }
     rounds = Rounds(kind, pool, how, options)
-    if how == "check":
-        faults, held = what_is_left(kind, pool, rounds.images, rounds.params["replace"])
-        print(
-            json.dumps({"point": "check", "status": 0, "held": held, "new": None, "faults": faults})
-        )
-        return 0
     if how == "hold":
-        rounds.held = what_is_left(kind, pool, rounds.images)[1]
-        rounds.interrupt(0, rest[1])
-        return 1
-    points = rounds.points()
-    if how == "points":
-        print(json.dumps(points))
-        return 0
-    for number, point in enumerate(points):
-        if how == "fail" and not point.startswith("before change"):
-            continue
-        print(json.dumps(rounds.interrupt(number, point)), flush=True)
+        rounds.hold()
+    elif how == "check":
+        rounds.check()
+    else:
+        for number, point in enumerate(rounds.points()):
+            if how != "fail" or point.startswith("before change"):
+                rounds.interrupt(number, point)
+    rounds.clear()
     return 0
 
 

@@ -9,14 +9,16 @@ import secrets
 
 import pytest
 
-from tests.volumes.gateway import Gateway
+from tests.volumes.gateway import POOL, Gateway
 from tests.volumes.hypervisor import PROGRAMS
 
+POOLS = {"directory": "/var/lib/bad-cases/pool", "rbd": f"{POOL}@{POOL}"}
 
-@pytest.mark.parametrize("kind", ["directory", "rbd"])
+
+@pytest.mark.parametrize("kind", POOLS)
 def test_a_guest_boots_from_the_volume(hypervisor: Gateway, kind: str) -> None:
     marker = f"booted from {kind} {secrets.token_hex(4)}"
     told = hypervisor.cluster.run(
-        hypervisor.node, f"python3 {PROGRAMS}/boots.py {kind} '{marker}'", 120
+        hypervisor.node, f"python3 {PROGRAMS}/boots.py {kind} {POOLS[kind]} '{marker}'", 120
     )
     assert told == f"{marker}\n"

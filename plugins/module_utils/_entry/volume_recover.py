@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from dataclasses import replace
 from functools import partial
 
@@ -24,12 +25,19 @@ from .console import complain, tell
 class GuestsSoFar:
     """The guests of this host, where libvirt runs. At boot it waits for us; the kernel alone tells then."""
 
+    def __init__(self) -> None:
+        self._host = LibvirtHost()
+
     def running_with_disk(self, path: str) -> tuple[str, ...]:
         """Name those that are known to have it."""
         try:
-            return LibvirtHost().running_with_disk(path)
+            return self._host.running_with_disk(path)
         except DebvisorError:
             return ()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._host.close()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     ports = replace(volume_ports(None, work, clock, lock, locks, pool.FOLDER), guests=GuestsSoFar())
     operation, records = VolumeImage(ports), Records.default()
     outcome = Outcome("volume-recover")
-    sweep(operation, records, outcome)
+    with contextlib.closing(operation):
+        sweep(operation, records, outcome)
     left = [each.identity for each in records.journal.unfinished(operation.name)]
     for warning in outcome.warnings:
         (complain if left else tell)(warning)

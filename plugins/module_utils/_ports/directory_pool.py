@@ -180,6 +180,9 @@ class DirectoryPool:
         with self._told(volume.path), _opened(volume.path) as descriptor:
             os.fsync(descriptor)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _path(self, name: str) -> str:
         return os.path.join(self.pool, f"{name}{ENDING}")
 

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._core.errors import DebvisorError, Refused, Unreachable
@@ -51,6 +52,8 @@ FIELDS = ",".join(
         "zero",
         "data_percent",
         "metadata_percent",
+        "vg_extent_size",
+        "vg_attr",
     )
 )
 
@@ -101,7 +104,7 @@ class LogicalVolumes:
         changes += [f"--addtag={tag}" for tag in sorted(wanted - present)]
         if changes:
             self._change("lvchange", *changes, self._full(volume.name))
-        return self._present(volume.name)
+        return replace(volume, marks=marks)
 
     def rename(self, volume: Volume, name: str) -> Volume:
         """Rename; LVM itself refuses a name that is taken."""
@@ -114,9 +117,10 @@ class LogicalVolumes:
 
     def remove(self, volume: Volume) -> None:
         """Remove the volume of this identity: LVM is told the UUID, not the name."""
-        if volume.name not in self._records():
+        records = self._records()
+        if volume.name not in records:
             return
-        self._plain(volume)
+        self._checked(volume, records)
         words = ("lvremove", "--yes", "--select", f"lv_uuid={volume.identity}", self.group)
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -132,6 +136,9 @@ class LogicalVolumes:
     def sync(self, volume: Volume) -> None:
         """Wait until the volume is on stable storage."""
         block_device.sync(volume.path)
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def _special(self, record: Record, records: Mapping[str, Record]) -> str:
         """Return what else it is than a plain volume, or ""."""
@@ -195,7 +202,9 @@ class LogicalVolumes:
 
         :raises Refused: where it is gone, its name is another one's, or it is more than a plain volume.
         """
-        records = self._records()
+        return self._checked(volume, self._records())
+
+    def _checked(self, volume: Volume, records: Mapping[str, Record]) -> Record:
         record = records.get(volume.name)
         if record is None or record["lv_uuid"] != volume.identity:
             what = "another volume than before"
@@ -266,20 +275,16 @@ class ThinVolumes(LogicalVolumes):
 
     def space(self) -> Space:
         """Look at the thin pool."""
-        words = ("vgs", "--options", "vg_extent_size,vg_attr", self.group)
-        (group,) = self._report("vg", words)
         pool = self._pool()
-        troubles = _troubles(group)
+        troubles, granule = _troubles(pool), int(pool["vg_extent_size"])
         if not pool["data_percent"]:
-            return Space(
-                0, int(group["vg_extent_size"]), (*troubles, "the thin pool is not active")
-            )
+            return Space(0, granule, (*troubles, "the thin pool is not active"))
         if pool["lv_health_status"]:
             troubles = (*troubles, f"the thin pool is not well: {pool['lv_health_status']}")
         if float(pool["metadata_percent"]) >= FULL:
             troubles = (*troubles, f"the thin pool's metadata is {pool['metadata_percent']} % full")
         free = int(int(pool["lv_size"]) * (100 - float(pool["data_percent"])) / 100)
-        return Space(free, int(group["vg_extent_size"]), troubles)
+        return Space(free, granule, troubles)
 
     def create(self, name: str, size: int, marks: Marks) -> Volume:
         """Make a volume without blocks."""
@@ -312,7 +317,7 @@ class ThinVolumes(LogicalVolumes):
     def _special(self, record: Record, records: Mapping[str, Record]) -> str:
         special = super()._special(record, records)
         if not special and record["pool_lv"] != self.thin_pool:
-            return f"no volume of the pool {self.pool}"
+            return f"volume outside the pool {self.pool}"
         return special
 
 
@@ -347,9 +352,9 @@ def _is_golden(record: Record | None) -> bool:
     return marks is not None and marks.golden
 
 
-def _troubles(group: Record) -> tuple[str, ...]:
-    """Read vg_attr; see vgs(8)."""
-    attributes: Any = group["vg_attr"]
+def _troubles(record: Record) -> tuple[str, ...]:
+    """Read vg_attr, of a group or of a volume in it; see vgs(8)."""
+    attributes: Any = record["vg_attr"]
     troubles = []
     if attributes[0] != "w":
         troubles.append("the volume group is read-only")

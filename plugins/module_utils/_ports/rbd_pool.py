@@ -174,6 +174,15 @@ class RbdPool:
         with self._opened(volume) as image:
             image.flush()
 
+    def close(self) -> None:
+        """Shut the connection down: what Ceph's threads do while Python ends may crash it."""
+        cluster, context = self._cluster, self._context
+        self._cluster = self._context = None
+        for end in (context and context.close, cluster and cluster.shutdown):
+            if end:
+                with contextlib.suppress(Exception):  # nobody needs it any more
+                    end()
+
     def _pool(self) -> Any:
         """Return the pool, connected to when it is first asked for."""
         if rbd is None:

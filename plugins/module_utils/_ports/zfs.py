@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from .._core.errors import DebvisorError, Refused, Unreachable
 from .._storage import sizes
@@ -21,6 +22,7 @@ MARK = "debvisor:"
 MARKS = ("owner", "image", "token", "at", "virtual-size", "golden")
 SEAL = "debvisor"
 """The snapshot of a golden volume that others are cloned from."""
+DATASETS = "filesystem,volume"
 PROPERTIES = ",".join(("type", "guid", "volsize", "readonly", *(f"{MARK}{name}" for name in MARKS)))
 GRANULE = 1 << 20
 """A multiple of every block size that a volume can have."""
@@ -33,6 +35,8 @@ FOR_GUESTS = ("-o", "volmode=dev")
 """Or this host would look for partitions, and what is in them, on a guest's disk."""
 
 Properties = dict[str, str]
+Found = tuple[Properties, set[str]]
+"""A dataset's properties, and the names of its snapshots."""
 
 
 class NoDataset(Unreachable):
@@ -67,11 +71,11 @@ class ZfsVolumes:
 
     def find(self, name: str) -> Volume | None:
         """Look at one dataset, be it a volume or not."""
-        found = self._datasets(self._full(name))
-        if not found:
+        found = self._look(self._full(name))
+        if found is None:
             self._datasets(self.pool, must=True)
             return None
-        return self._volume(name, found[self._full(name)], self._snapshots(self._full(name)))
+        return self._volume(name, *found)
 
     def owned(self) -> tuple[Volume, ...]:
         """Return the volumes of the dataset that are ours."""
@@ -103,9 +107,10 @@ class ZfsVolumes:
     def seal(self, volume: Volume) -> None:
         """Let ZFS refuse writes, then take the snapshot that clones are made from."""
         full = self._full(volume.name)
-        if self._plain(volume)["readonly"] != "on":
+        properties, snapshots = self._plain(volume)
+        if properties["readonly"] != "on":
             self._change("set", "readonly=on", full)
-        if SEAL not in self._snapshots(full):
+        if SEAL not in snapshots:
             self._change("snapshot", f"{full}@{SEAL}")
 
     def mark(self, volume: Volume, marks: Marks) -> Volume:
@@ -114,7 +119,7 @@ class ZfsVolumes:
         written = marks.written()
         pairs = (f"{MARK}{name}={written.get(name, '')}" for name in MARKS)
         self._change("set", *pairs, self._full(volume.name))
-        return self._present(volume.name)
+        return replace(volume, marks=marks)
 
     def rename(self, volume: Volume, name: str) -> Volume:
         """Rename; ZFS itself refuses a name that is taken."""
@@ -128,10 +133,11 @@ class ZfsVolumes:
     def remove(self, volume: Volume) -> None:
         """Remove the volume of this identity, and our snapshot of it. ZFS refuses where it has clones."""
         full = self._full(volume.name)
-        if not self._datasets(full):
+        found = self._look(full)
+        if found is None:
             return
-        self._plain(volume)
-        words = ("destroy", "-r", full) if SEAL in self._snapshots(full) else ("destroy", full)
+        _properties, snapshots = self._checked(volume, found)
+        words = ("destroy", "-r", full) if SEAL in snapshots else ("destroy", full)
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -151,6 +157,9 @@ class ZfsVolumes:
         """Wait until the volume is on stable storage."""
         block_device.sync(volume.path)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _volume(self, name: str, properties: Properties, snapshots: set[str]) -> Volume:
         return Volume(
             name=name,
@@ -161,13 +170,23 @@ class ZfsVolumes:
             special=_special(properties, snapshots),
         )
 
-    def _datasets(self, *where: str, must: bool = False) -> dict[str, Properties]:
-        """Return file systems and volumes with their properties; marks only where they are their own.
+    def _look(self, full: str) -> Found | None:
+        """Look at a dataset and its snapshots, with one question."""
+        found = self._datasets("-d", "1", full, kinds=f"{DATASETS},snapshot")
+        if full not in found:
+            return None
+        parts = (name.partition("@") for name in found)
+        return found[full], {name for dataset, at, name in parts if at and dataset == full}
+
+    def _datasets(
+        self, *where: str, must: bool = False, kinds: str = DATASETS
+    ) -> dict[str, Properties]:
+        """Return what is there with their properties; marks only where they are their own.
 
         User properties are inherited: one on the dataset above would make everything below it look ours.
         """
         try:
-            words = ("-t", "filesystem,volume", "-o", "name,property,value,source", PROPERTIES)
+            words = ("-t", kinds, "-o", "name,property,value,source", PROPERTIES)
             rows = self._ask("get", *words, *where)
         except NoDataset:
             if must:
@@ -213,20 +232,21 @@ class ZfsVolumes:
             raise Unreachable(f"{self._full(name)} vanished")
         return volume
 
-    def _plain(self, volume: Volume) -> Properties:
-        """Return the properties of this very volume.
+    def _plain(self, volume: Volume) -> Found:
+        """Return properties and snapshots of this very volume.
 
         :raises Refused: where it is gone, its name is another one's, or it is more than a plain volume.
         """
-        full = self._full(volume.name)
-        properties = self._datasets(full).get(full)
-        if properties is None or properties["guid"] != volume.identity:
+        return self._checked(volume, self._look(self._full(volume.name)))
+
+    def _checked(self, volume: Volume, found: Found | None) -> Found:
+        if found is None or found[0]["guid"] != volume.identity:
             what = "another volume than before"
-        elif special := _special(properties, self._snapshots(full)):
+        elif special := _special(*found):
             what = f"more than a plain volume: {special}"
         else:
-            return properties
-        raise Refused(f"{full} is {what}", hint="Nothing was done to it")
+            return found
+        raise Refused(f"{self._full(volume.name)} is {what}", hint="Nothing was done to it")
 
     def _full(self, name: str) -> str:
         return f"{self.pool}/{name}"

@@ -78,6 +78,9 @@ class Guests(Protocol):
     def running_with_disk(self, path: str) -> tuple[str, ...]:
         """Name the guests that run (or are paused) and have it as a disk, under whatever name."""
 
+    def close(self) -> None:
+        """Let go of the connection; never fails."""
+
 
 class Timestamps(Protocol):
     """The calendar."""
@@ -117,6 +120,8 @@ class VolumeImage(Operation[Request, Seen]):
         self._seen = Seen()
         self._image: CachedImage | None = None
         self._golden: Volume | None = None
+        self._new: Volume | None = None
+        """What is made beside what is there."""
         self._inspected: dict[str, Image] = {}
 
     def parse(self, params: Mapping[str, Any]) -> Request:
@@ -156,7 +161,8 @@ class VolumeImage(Operation[Request, Seen]):
         volume = backend.find(wanted.name)
         seen = Seen(volume=volume, users=self._users(backend, volume), space=backend.space())
         if wanted.present:
-            seen = self._look_at_image(replace(seen, can_clone=backend.can_clone), wanted)
+            can_clone = wanted.golden and backend.can_clone
+            seen = self._look_at_image(replace(seen, can_clone=can_clone), wanted)
         self._seen = seen
         return seen
 
@@ -177,11 +183,11 @@ class VolumeImage(Operation[Request, Seen]):
         work.stage("checking_cache")
         if cached is None and digest:
             cached = cache.find(digest, wanted.image_type)
-        golden = self._find_golden(digest, wanted) if digest else None
-        if cached is not None:
-            virtual_size = self._inspect(cached).virtual_size
-        elif golden is not None and golden.marks is not None:
+        golden = self._find_golden(digest, wanted) if digest and seen.can_clone else None
+        if golden is not None and golden.marks is not None:
             virtual_size = golden.marks.virtual_size
+        elif cached is not None:
+            virtual_size = self._inspect(cached).virtual_size
         else:
             remote = remote or source.look(work.check)
             virtual_size = images.read_head(
@@ -190,10 +196,7 @@ class VolumeImage(Operation[Request, Seen]):
         return replace(seen, cached=cached, golden=golden, remote=remote, virtual_size=virtual_size)
 
     def _find_golden(self, digest: str, wanted: Request) -> Volume | None:
-        backend = self._backend(wanted.backend, wanted.pool)
-        if not (wanted.golden and backend.can_clone):
-            return None
-        golden = backend.find(golden_name(digest))
+        golden = self._backend(wanted.backend, wanted.pool).find(golden_name(digest))
         if golden is None or golden.marks is None or not golden.marks.golden:
             return None
         return golden if golden.marks.image == mark_of(digest) else None
@@ -252,12 +255,13 @@ class VolumeImage(Operation[Request, Seen]):
             case "create":
                 self._ports.work.stage("creating_volume")
                 volume_plan.check_room(replace(self._seen, space=backend.space()), wanted)
-                backend.create(receipt["name"], wanted.size, Marks(token=self._ports.token))
+                marks = Marks(token=self._ports.token)
+                self._new = backend.create(receipt["name"], wanted.size, marks)
             case "clone":
                 self._clone(backend, receipt["name"], wanted)
             case "populate":
-                volume = _present(backend, _beside(wanted.name, self._ports.token))
-                self._populate(backend, volume, wanted, zeroed=backend.fresh_is_zero)
+                zeroed = backend.fresh_is_zero
+                self._new = self._populate(backend, self._made(), wanted, zeroed=zeroed)
             case "overwrite":
                 self._overwrite(backend, wanted)
             case "remove golden":
@@ -356,7 +360,7 @@ class VolumeImage(Operation[Request, Seen]):
         if wanted.compare:
             self._compare(self._ready_image(wanted), size, volume)
         self._prove_by_samples(self._samples(golden.path, "raw", [], size, volume), volume)
-        backend.mark(volume, self._proved(golden.marks.image, size))
+        self._new = backend.mark(volume, self._proved(golden.marks.image, size))
 
     def _overwrite(self, backend: Backend, wanted: Request) -> None:
         volume = _present(backend, wanted.name)
@@ -498,7 +502,7 @@ class VolumeImage(Operation[Request, Seen]):
             self._check_unused(backend, old)
             self._check_unused(backend, backend.rename(old, receipt["aside"]))
         if receipt["new"]:
-            backend.rename(_present(backend, receipt["new"]), receipt["name"])
+            backend.rename(self._made(), receipt["name"])
 
     # -- taking back, and making final --------------------------------------------------------------------------------
 
@@ -596,12 +600,23 @@ class VolumeImage(Operation[Request, Seen]):
         """Give the job's record its last form."""
         self._ports.work.ended(failure, taken_back)
 
+    def close(self) -> None:
+        """Let go of connections."""
+        for backend in self._backends.values():
+            backend.close()
+        self._ports.guests.close()
+
     # -- small things -------------------------------------------------------------------------------------------------
 
     def _backend(self, kind: str, pool: str) -> Backend:
         if (kind, pool) not in self._backends:
             self._backends[kind, pool] = self._ports.backend(kind, pool)
         return self._backends[kind, pool]
+
+    def _made(self) -> Volume:
+        if self._new is None:
+            raise ValueError("a volume is filled and published once it was made")
+        return self._new
 
     def _source(self) -> ImageSource:
         if self._ports.source is None:

@@ -153,3 +153,6 @@ class Backend(Protocol):
 
     def sync(self, volume: Volume) -> None:
         """Wait until all is on stable storage. :raises Refused: for a write error that comes to light only now."""
+
+    def close(self) -> None:
+        """Let go of connections; never fails. It may be used again, and connects then."""

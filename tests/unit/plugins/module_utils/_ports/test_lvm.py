@@ -111,8 +111,8 @@ def test_what_is_more_than_a_plain_thick_volume(
             "snapshot",
         ),
         ({"pool_lv": "thin", "lv_role": "public,origin,thinorigin"}, "origin of snapshots"),
-        ({"pool_lv": "other"}, "no volume of the pool hv/thin"),
-        ({}, "no volume of the pool hv/thin"),
+        ({"pool_lv": "other"}, "volume outside the pool hv/thin"),
+        ({}, "volume outside the pool hv/thin"),
     ],
 )
 def test_what_is_more_than_a_plain_thin_volume(

@@ -35,3 +35,59 @@ def test_a_host_without_bindings_is_told_what_to_install(monkeypatch: pytest.Mon
     for look in (pool.space, pool.owned, lambda: pool.find("web1")):
         with pytest.raises(Unreachable, match="python3-rbd"):
             look()
+
+
+class Cluster:
+    """Ceph's bindings as far as a connection goes; notes what is done to it."""
+
+    done: list[str]
+
+    def __init__(self, **_options: object) -> None:
+        self.done = []
+
+    def connect(self) -> None:
+        self.done.append("connect")
+
+    def open_ioctx(self, name: str) -> Cluster:
+        self.done.append(f"open {name}")
+        return self
+
+    def close(self) -> None:
+        self.done.append("close")
+
+    def shutdown(self) -> None:
+        self.done.append("shutdown")
+
+
+def test_the_connection_is_shut_down_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clusters: list[Cluster] = []
+
+    class Bindings:
+        Error = ObjectNotFound = OSError
+
+        @staticmethod
+        def Rados(**options: object) -> Cluster:
+            clusters.append(Cluster(**options))
+            return clusters[-1]
+
+    class Images:
+        Error = OSError
+
+        @staticmethod
+        def RBD() -> Images:
+            return Images()
+
+        def list(self, _pool: object) -> list[str]:
+            return []
+
+    monkeypatch.setattr(rbd_pool, "rados", Bindings)
+    monkeypatch.setattr(rbd_pool, "rbd", Images)
+    pool = RbdPool("volumes")
+    pool.close()  # nothing was opened
+    for _round in range(2):
+        assert pool.owned() == ()
+        pool.close()
+        pool.close()
+    assert [each.done for each in clusters] == [
+        ["connect", "open volumes", "close", "shutdown"]
+    ] * 2

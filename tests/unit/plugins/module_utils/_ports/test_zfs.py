@@ -180,3 +180,13 @@ def test_no_answer_is_not_taken_for_no_volume(tool: ZfsTool, backend: ZfsVolumes
     tool.failures = [("get", "The ZFS modules cannot be auto-loaded.")]
     with pytest.raises(Unreachable, match="modules"):
         backend.find("a")
+
+
+def test_a_volume_and_its_snapshots_are_seen_with_one_question(
+    tool: ZfsTool, backend: ZfsVolumes
+) -> None:
+    backend.create("a", GIB, MARKS)
+    tool.snapshots |= {"tank/a@backup", "tank/ab@backup"}
+    tool.asked.clear()
+    assert present(backend, "a").special == "origin of snapshots"
+    assert [words[0] for words in tool.asked] == ["get"]

@@ -82,6 +82,14 @@ def test_a_volume_is_made_filled_proved_and_marked(world: World) -> None:
     assert world.open_transactions == []
 
 
+def test_connections_are_let_go_of_whether_it_went_well_or_not(world: World) -> None:
+    well(world.run())
+    assert (world.pool.closed, world.guests.closed) == (True, True)
+    world.pool.closed = world.guests.closed = False
+    assert world.run(size="1K").failure is not None
+    assert (world.pool.closed, world.guests.closed) == (True, True)
+
+
 def test_the_run_is_seen_as_a_job(world: World) -> None:
     well(world.run(correlation_id="ticket-7"))
     assert world.work.stages == [
@@ -600,6 +608,13 @@ def test_a_golden_volume_goes_at_once_or_stays(base: Path, needed: bool) -> None
         assert world.names == {NAME, "neighbour"}
         assert bytes(world.volume.content) == world.filled
     assert world.open_transactions == []
+
+
+def test_a_clone_needs_no_look_at_the_image_in_the_cache(world: World) -> None:
+    world.give_golden()
+    world.cached()
+    well(world.run(golden=True))
+    assert "disks.info" not in world.board.calls
 
 
 def test_a_golden_volume_in_use_or_changed_stays(world: World) -> None:
