@@ -133,6 +133,7 @@ class AccessHost:
             service=str(base / "pam/sshd"),
             also_include=str(base / "pam/debvisor-mfa-also"),
             sudo=str(base / "pam/sudo"),
+            sudo_login=str(base / "pam/sudo-i"),
             console=str(base / "pam/login"),
             store=str(base / "totp"),
             canary_keys=str(base / "canary.keys"),
@@ -142,6 +143,7 @@ class AccessHost:
         self.service.write_text(DEBIAN)
         self.service.chmod(0o644)
         (base / "pam/sudo").write_text(SUDO)
+        (base / "pam/sudo-i").write_text(SUDO)
         self.sshd = FakeSshd(Path(self.places.drop_in))
         self.accounts = {
             "root": account(0),

@@ -89,7 +89,11 @@ def judge(policy: Policy, seen: Situation) -> list[Check]:
             "" if seen.pam_module else "pam_google_authenticator.so is not there",
             "Install libpam-google-authenticator; the role debvisor.hci.mfa does",
         ),
-        Check("pam", seen.pam_problem, "Bring /etc/pam.d/sshd to Debian's layout"),
+        Check(
+            "pam",
+            seen.pam_problem,
+            "Bring the file to Debian's layout, or install the package that brings it",
+        ),
         Check("store", seen.store_problem, "Make room, or mend the folder; nobody could log in"),
         Check("clock", _clock(seen), "Let chrony or systemd-timesyncd set the clock"),
         Check("accounts", _accounts(policy, seen), "Make the accounts, or take their names out"),

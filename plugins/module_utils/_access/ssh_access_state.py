@@ -77,6 +77,8 @@ class Places:
     service: str
     also_include: str
     sudo: str
+    sudo_login: str
+    """What ``sudo -i`` asks: it is a service of its own."""
     console: str
     store: str
     canary_keys: str
@@ -85,8 +87,8 @@ class Places:
     @property
     def files(self) -> tuple[str, ...]:
         """What is written, in this order: PAM before sshd, and what is included before who includes it."""
-        ours = (self.also_include, self.sudo, self.console, self.include, self.service)
-        return (*ours, self.drop_in)
+        others = (self.sudo, self.sudo_login, self.console)
+        return (self.also_include, *others, self.include, self.service, self.drop_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class SshAccessState:
         service = texts[self._places.service]
         return {
             self._places.also_include: None,
-            **{path: self._also_former(texts[path]) for path in self._also.values()},
+            **{path: self._also_former(texts[path]) for path in self._also},
             self._places.include: None,
             self._places.service: service and pam_settings.former(service, self._include_name),
             self._places.drop_in: None,
@@ -161,19 +163,23 @@ class SshAccessState:
         return {
             places.also_include: also,
             **{
-                path: pam_settings.also_demanding(texts[path] or "", self._also_name)
+                path: pam_settings.also_demanding(texts[path] or "", self._also_name, path)
                 if name in policy.also
                 else self._also_former(texts[path])
-                for name, path in self._also.items()
+                for path, name in self._also.items()
             },
             places.include: pam_settings.include(places.store, "".join(glass), places.alarm),
-            places.service: pam_settings.demanding(texts[places.service] or "", self._include_name),
+            places.service: pam_settings.demanding(
+                texts[places.service] or "", self._include_name, places.service
+            ),
             places.drop_in: self._drop_in(policy),
         }
 
     @property
     def _also(self) -> Mapping[str, str]:
-        return {"sudo": self._places.sudo, "console": self._places.console}
+        """Return the files of other services, and what they are part of."""
+        places = self._places
+        return {places.sudo: "sudo", places.sudo_login: "sudo", places.console: "console"}
 
     def _also_former(self, text: str | None) -> str | None:
         return text and pam_settings.also_former(text, self._also_name)

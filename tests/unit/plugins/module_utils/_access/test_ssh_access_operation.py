@@ -108,11 +108,9 @@ def test_everybody_is_asked_for_what_is_theirs(world: World) -> None:
 def test_sudo_asks_as_well_where_that_is_wanted(world: World) -> None:
     before = world.content()
     assert world.confirm(world.run(also=["sudo"])).failure is None
-    sudo = Path(world.places.sudo).read_text()
-    assert (
-        "common-auth\n# debvisor.hci.ssh_access put the next line here.\n@include debvisor-mfa-also\n"
-        in sudo
-    )
+    asks = "common-auth\n# debvisor.hci.ssh_access put the next line here.\n@include debvisor-mfa-also\n"
+    assert asks in Path(world.places.sudo).read_text()
+    assert asks in Path(world.places.sudo_login).read_text()
     also = Path(world.places.also_include).read_text().splitlines()
     assert also[1:3] == [
         "auth [success=2 default=ignore] pam_succeed_if.so quiet user = firefighter",
@@ -120,7 +118,8 @@ def test_sudo_asks_as_well_where_that_is_wanted(world: World) -> None:
     ]
     outcome = world.run()
     targets = [action.target for action in outcome.plan.actions]
-    assert targets == ["debvisor-canary", world.places.sudo, world.places.also_include]
+    sudo = [world.places.sudo, world.places.sudo_login]
+    assert targets == ["debvisor-canary", *sudo, world.places.also_include]
     world.confirm(outcome)
     assert world.confirm(world.run(state="absent")).failure is None
     assert world.content() == before
