@@ -209,6 +209,20 @@ def test_a_second_run_changes_nothing(team: Team) -> None:
     assert changed(run) == {"node1": 0, "node2": 0, "node3": 0}
 
 
+def test_who_has_lost_the_control_node_switches_it_off_by_hand(
+    team: Team, before: list[str]
+) -> None:
+    first = team.on_nodes[0]
+    demanding = first.files()
+    first.on(f"rm {DROP_IN} && systemctl reload ssh")
+    assert first.enters(BEN)
+    assert team.run("release_mfa", "--limit=node1").status == 0
+    assert first.files() == before[0]
+    assert team.run("enforce_mfa", "--limit=node1").status == 0
+    assert first.files() == demanding
+    assert not first.enters(BEN)
+
+
 def test_check_mode_of_the_release_changes_nothing(team: Team) -> None:
     contents = [people.files() for people in team.on_nodes]
     run = team.run("release_mfa", "--check")

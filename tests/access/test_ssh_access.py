@@ -128,18 +128,21 @@ def settled(people: People) -> bool:
 def test_all_reasons_are_told_at_once_and_nothing_is_changed(people: People, before: str) -> None:
     people.on(f"echo 'AuthenticationMethods publickey' > {Path(DROP_IN).with_name('05-x.conf')}")
     people.on(f"mount --bind {STORE} {STORE}; mount -o remount,bind,ro {STORE}")
+    people.on(f"mv /home/{BEN}/.ssh /home/{BEN}/keys")
     glass = {**people.options()["break_glass"], "private_key": "/nonexistent"}
     try:
         with clock_off(people, 20):
             told = people.result(**people.options(users=[ANNA, BEN], break_glass=glass))
     finally:
         people.on(f"umount {STORE}; rm {Path(DROP_IN).with_name('05-x.conf')}")
+        people.on(f"mv /home/{BEN}/keys /home/{BEN}/.ssh")
     assert (told["failed"], told["changed"]) == (True, False)
     why = {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
-    assert set(why) == {"store", "clock", "enrolled", "break_glass", "effective"}
+    assert set(why) == {"store", "clock", "enrolled", "keys", "break_glass", "effective"}
     assert "read-only" in why["store"]
     assert why["clock"] == "by the chrony it is 20.0 s off"
     assert why["enrolled"] == f"{BEN} is not"
+    assert why["keys"].startswith(f"{BEN} has none in /home/{BEN}/.ssh/authorized_keys")
     assert "authenticationmethods is publickey" in why["effective"]
     assert people.files() == before
     everybody_enters_as_before(people)

@@ -57,6 +57,8 @@ class Situation:
     """Every account that is named anywhere, or belongs to an exempt group; None where there is none."""
     groups: Mapping[str, Sequence[str] | None]
     """The members of exempt groups; None where there is no such group."""
+    keyless: Sequence[str]
+    """Who has no public key, and where it was looked for."""
     effective: Sequence[str]
     """In what sshd's answers would differ from what is wanted."""
     people: Sequence[str] = ()
@@ -98,6 +100,11 @@ def judge(policy: Policy, seen: Situation) -> list[Check]:
         Check("clock", _clock(seen), "Let chrony or systemd-timesyncd set the clock"),
         Check("accounts", _accounts(policy, seen), "Make the accounts, or take their names out"),
         Check("enrolled", _enrolled(policy, seen), "Enrol them with debvisor.hci.totp_secret"),
+        Check(
+            "keys",
+            "; ".join(seen.keyless),
+            "Put their public keys there, or take their names out: passwords open nothing any more",
+        ),
         Check("exemptions", _exemptions(policy, seen), "Renew the exemption, or enrol who had it"),
         Check("automation", _automation(policy, seen), "Exempt the account that Ansible comes as"),
         Check(
@@ -181,17 +188,23 @@ def _break_glass(policy: Policy, seen: Situation) -> str:
     found = policy.break_glass
     if found is None:
         return "there is no break-glass account"
+    told = []
     account = seen.accounts.get(found.user)
     if account is not None and not account.usable:
-        return f"the shell of {found.user} lets nobody work"
+        told.append(f"the shell of {found.user} lets nobody work")
     if account is not None and not _administers(policy, account):
-        return f"{found.user} may not administer: it is neither root nor in {_listed(policy.admin_groups)}"
+        admins = _listed(policy.admin_groups)
+        told.append(f"{found.user} may not administer: it is neither root nor in {admins}")
     if not seen.client or not found.admits(seen.client):
         where = seen.client or "an unknown address"
-        return f"it cannot be proven: the control node comes from {where}, which is in none of its networks"
+        told.append(
+            f"it cannot be proven: the control node comes from {where}, which is in none of its networks"
+        )
     if not seen.controller.break_glass_key:
-        return "it cannot be proven: the control node was given no key for it"
-    return ""
+        told.append(
+            "it cannot be proven: the control node was given no key for it, or the file is not there"
+        )
+    return "; ".join(told)
 
 
 def _second_path(policy: Policy, seen: Situation) -> str:

@@ -16,6 +16,7 @@ from . import pam_settings, sshd_settings
 from .pam_settings import UnknownLayout
 from .policy import Policy
 from .preflight import Controller, Situation
+from .sshd_settings import Expectation
 from .totp_secret_info import Store, TotpSecretInfo
 from .totp_secret_operation import ROOT
 
@@ -105,6 +106,8 @@ class Ports:
     client: Callable[[], tuple[str, int] | None]
 
 
+Answer = tuple[Expectation, Mapping[str, str]]
+"""What has to hold of somebody, and what sshd says."""
 Texts = Mapping[str, "str | None"]
 """What files hold, by their paths; None where there is none. Asking for a code, they are written in this order."""
 
@@ -206,6 +209,8 @@ class SshAccessState:
             for each in policy.exemptions
             if each.kind == "group"
         }
+        accounts = {name: ports.accounts.find(name) for name in _named(policy, groups)}
+        answers, complaint = self._rehearsed(policy, texts)
         return Situation(
             today=datetime.fromtimestamp(self.now(), UTC).date(),
             controller=controller,
@@ -215,9 +220,10 @@ class SshAccessState:
             store_problem=ports.store.condition().problem,
             clock=ports.clock_sync.reading(),
             enrolments={user: self._factors.about(user) for user in policy.users},
-            accounts={name: ports.accounts.find(name) for name in _named(policy, groups)},
+            accounts=accounts,
+            keyless=self._keyless(policy, accounts, answers),
             groups=groups,
-            effective=self._rehearsed_problems(policy, texts),
+            effective=complaint or _differences(answers),
             people=ports.accounts.people(),
             sessions=ports.sshd.sessions(),
         )
@@ -233,22 +239,46 @@ class SshAccessState:
             return cause.why
         return ""
 
-    def _rehearsed_problems(self, policy: Policy, texts: Texts) -> list[str]:
+    def _keyless(
+        self, policy: Policy, accounts: Mapping[str, Any], answers: Iterable[Answer]
+    ) -> list[str]:
+        """Return who has no public key, by where sshd looks for them."""
+        found = {}
+        for each, effective in answers:
+            account = accounts.get(each.user)
+            if account is None or not account.usable or each.user == policy.canary:
+                continue
+            files = sshd_settings.key_files(effective, each.user, account.home)
+            if files and not any(self._has_key(path) for path in files):
+                found[each.user] = f"{each.user} has none in {' or '.join(files)}"
+        return list(found.values())
+
+    def _has_key(self, path: str) -> bool:
+        try:
+            text = self._text(path) or ""
+        except DebvisorError:
+            return False
+        lines = (line.strip() for line in text.splitlines())
+        return any(line and not line.startswith("#") for line in lines)
+
+    def _rehearsed(self, policy: Policy, texts: Texts) -> tuple[list[Answer], list[str]]:
         """Let sshd say what would hold. Where the drop-in is in place already, what holds is what would."""
         content = self._drop_in(policy)
         if texts[self._places.drop_in] == content:
-            return self.problems(policy)
-        return self._differences(policy, lambda who: self._ports.sshd.rehearsed(content, who))
+            return self._answers(policy, self._ports.sshd.effective)
+        return self._answers(policy, lambda who: self._ports.sshd.rehearsed(content, who))
 
     def problems(self, policy: Policy) -> list[str]:
         """Let sshd say what holds, and return in what that is not what is wanted."""
-        return self._differences(policy, self._ports.sshd.effective)
+        answers, complaint = self._answers(policy, self._ports.sshd.effective)
+        return complaint or _differences(answers)
 
-    def _differences(
+    def _answers(
         self,
         policy: Policy,
         ask: Callable[[Iterable[tuple[str, str]]], list[Mapping[str, str]]],
-    ) -> list[str]:
+    ) -> tuple[list[Answer], list[str]]:
+        """Return what sshd says of everybody, or else why it says nothing."""
         members = {
             each.name: self._ports.accounts.members(each.name) or ()
             for each in policy.exemptions
@@ -258,9 +288,12 @@ class SshAccessState:
         try:
             answers = ask([(each.user, each.address) for each in expected])
         except DebvisorError as cause:
-            return [str(cause)]
-        pairs = zip(expected, answers, strict=True)
-        return [problem for each, answer in pairs if (problem := each.problem(answer))]
+            return [], [str(cause)]
+        return list(zip(expected, answers, strict=True)), []
+
+
+def _differences(answers: Iterable[Answer]) -> list[str]:
+    return [problem for each, answer in answers if (problem := each.problem(answer))]
 
 
 def _named(policy: Policy, groups: Mapping[str, tuple[str, ...] | None]) -> set[str]:

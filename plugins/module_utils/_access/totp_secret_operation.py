@@ -133,7 +133,7 @@ class TotpSecret(Operation[Wanted, Observed]):
         problems: list[Problem] = []
         user, state = params["user"], params["state"]
         if not USER.fullmatch(user):
-            problems.append(Problem("user", "is not the name of an account"))
+            problems.append(Problem("user", f"{user!r} is not the name of an account"))
         if state == "verified":
             if not CODE.fullmatch(params["code"]):
                 problems.append(Problem("code", "is not six digits"))
@@ -170,6 +170,8 @@ class TotpSecret(Operation[Wanted, Observed]):
                 not posixpath.isabs(path) or path.endswith("/") or "\0" in path
             ):
                 problems.append(Problem(option, "is not the absolute path of a file"))
+        if params["deliver"] == "encrypted" and not params["recipient"].strip():
+            problems.append(Problem("recipient", "is empty"))
         if not 0 <= params["scratch_codes"] <= MOST_SCRATCH_CODES:
             problems.append(Problem("scratch_codes", f"is not between 0 and {MOST_SCRATCH_CODES}"))
         picture = "" if params["qr"] == "none" else params["qr"]
@@ -268,7 +270,8 @@ class TotpSecret(Operation[Wanted, Observed]):
 
     def _check_code(self, observed: Observed, wanted: Wanted) -> None:
         if observed.enrolment is None:
-            raise Refused(f"{wanted.user} is not enrolled", why=observed.problem)
+            hint = "Look for the name in debvisor.hci.totp_secret_info, or enrol the user first"
+            raise Refused(f"{wanted.user} is not enrolled", why=observed.problem, hint=hint)
         code = (wanted.code or Secret("")).reveal().decode()
         verdict = judge(self._codes, observed.enrolment, code, observed.now)
         if verdict is not Verdict.RIGHT:

@@ -321,6 +321,17 @@ def without(name: str, **accounts: Any) -> Callable[[World], dict[str, Any]]:
     return change
 
 
+def keys_of(name: str, text: str | None) -> Callable[[World], dict[str, Any]]:
+    def change(world: World) -> dict[str, Any]:
+        if text is None:
+            world.keys(name).unlink()
+        else:
+            world.keys(name).write_text(text)
+        return {}
+
+    return change
+
+
 REASONS = [
     (given(pam_module=False), "package", "not there"),
     (no_password_line, "pam", "0 times"),
@@ -332,6 +343,10 @@ REASONS = [
     (without("debvisor-canary"), "accounts", "no account debvisor-canary"),
     (options(users=["anna", "ben"]), "enrolled", "ben is not"),
     (unreadable_enrolment, "enrolled", "anna is not (belongs to"),
+    (keys_of("anna", None), "keys", "anna has none in /"),
+    (keys_of("anna", "# none yet\n\n"), "keys", ".ssh/authorized_keys or /"),
+    (keys_of("firefighter", ""), "keys", "firefighter has none"),
+    (keys_of("root", None), "keys", "root has none"),
     (expired, "exemptions", "expired on 2027-01-14"),
     (options(controller={**CONTROLLER, "account": "ben"}), "automation", "comes as ben"),
     (options(controller={**CONTROLLER, "account": None}), "automation", "not known"),
@@ -356,6 +371,29 @@ def test_a_reason_against_it_is_found_alone(
     told = world.failing(**change(world))
     assert list(told) == [check]
     assert why in told[check]
+
+
+def test_keys_may_be_where_sshd_looks_for_them_elsewhere(world: World) -> None:
+    world.keys("anna").rename(world.base / "anna")
+    drop_in = Path(world.places.drop_in).with_name("05-keys.conf")
+    drop_in.write_text(f"AuthorizedKeysFile {world.base}/%u .ssh/authorized_keys\n")
+    assert world.run(check=True).failure is None
+    world.keys("root").unlink()
+    assert "root has none" in world.failing()["keys"]
+
+
+@pytest.mark.parametrize("setting", ["AuthorizedKeysCommand /bin/ldap", "TrustedUserCAKeys /ca"])
+def test_keys_that_come_from_elsewhere_are_not_judged(world: World, setting: str) -> None:
+    world.keys("anna").unlink()
+    Path(world.places.drop_in).with_name("05-keys.conf").write_text(f"{setting}\n")
+    assert world.run(check=True).failure is None
+
+
+def test_all_reasons_against_break_glass_are_told(world: World) -> None:
+    world.accounts["firefighter"] = account(9)
+    world.client = None
+    told = world.failing(controller={**CONTROLLER, "break_glass_key": False})["break_glass"]
+    assert told.count(";") == 2
 
 
 def test_one_way_in_is_not_enough(world: World) -> None:

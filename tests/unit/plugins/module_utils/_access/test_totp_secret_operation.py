@@ -582,6 +582,8 @@ def test_all_that_is_wrong_is_said_at_once(world: World) -> None:
         "scratch_codes",
     ]
     assert "###" not in str(outcome.failure)
+    empty = world.run(deliver="encrypted", recipient=" ").failure
+    assert isinstance(empty, InvalidInput)
     for wrong in ({"scratch_codes": 0}, {"import_from": "/root/x"}):
         failure = world.run(regenerate="scratch_codes", **wrong).failure
         assert isinstance(failure, InvalidInput)
