@@ -126,7 +126,6 @@ def agent() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def team(agent: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     found = Team(ControlNode(), tmp_path_factory.mktemp("team"), agent)
-    found.letters.mkdir()
     found.arrive()
     yield found
     assert found.run("release_mfa").status == 0
@@ -154,6 +153,25 @@ def test_before_the_day_everything_is_in_place_and_nobody_is_asked(
     assert run.status == 0, run.output[-3000:]
     assert f"{ANNA} is not; {BEN} is not" in run.output
     assert [people.files() for people in team.on_nodes] == before
+
+
+def test_the_account_of_a_person_is_not_made_the_canary(team: Team) -> None:
+    first = team.on_nodes[0]
+    account = first.on(f"getent passwd {BEN}")
+    run = team.run("enforce_mfa", f"--extra-vars={{mfa_stages: [install], mfa_canary: {BEN}}}")
+    assert run.status != 0
+    assert "somebody else's account" in run.output
+    assert first.on(f"getent passwd {BEN}") == account
+
+
+def test_who_would_not_get_the_message_is_not_enrolled(team: Team) -> None:
+    in_the_way = team.letters / f"node1-{ANNA}.txt.asc"
+    in_the_way.mkdir(parents=True)
+    run = team.run("enforce_mfa", "--limit=node1", "--extra-vars={mfa_stages: [enrol]}")
+    assert run.status != 0
+    assert f"Not enrolled, therefore: {ANNA}" in " ".join(run.output.split())
+    assert team.on_nodes[0].on(f"ls {STORE}").split() == [BEN]
+    shutil.rmtree(team.letters)
 
 
 def test_a_second_host_that_fails_ends_it(team: Team, before: list[str]) -> None:

@@ -140,7 +140,7 @@ def test_all_reasons_are_told_at_once_and_nothing_is_changed(people: People, bef
     why = {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
     assert set(why) == {"store", "clock", "enrolled", "keys", "break_glass", "effective"}
     assert "read-only" in why["store"]
-    assert why["clock"] == "by the chrony it is 20.0 s off"
+    assert why["clock"] == "by chrony it is 20.0 s off"
     assert why["enrolled"] == f"{BEN} is not"
     assert why["keys"].startswith(f"{BEN} has none in /home/{BEN}/.ssh/authorized_keys")
     assert "authenticationmethods is publickey" in why["effective"]
@@ -158,7 +158,7 @@ def test_half_a_step_is_the_most_that_the_clock_may_be_off(
 ) -> None:
     with clock_off(people, seconds):
         told = people.result("ssh_access_info", **people.asked())
-    off = {"clock": f"by the chrony it is {abs(seconds)}.0 s off"}
+    off = {"clock": f"by chrony it is {abs(seconds)}.0 s off"}
     assert not_holding(told) == (off if refused else {})
     assert people.files() == before
 

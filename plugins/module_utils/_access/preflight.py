@@ -139,9 +139,12 @@ def report(policy: Policy, seen: Situation) -> dict[str, Any]:
 
 def _clock(seen: Situation) -> str:
     """Both must agree where both are known; where neither is, nobody knows."""
-    offsets = {seen.clock.source: seen.clock.offset, "control node": seen.controller.clock_offset}
+    offsets = {
+        seen.clock.source: seen.clock.offset,
+        "the control node": seen.controller.clock_offset,
+    }
     known = {source: offset for source, offset in offsets.items() if offset is not None}
-    off = [f"by the {who} it is {by:.1f} s off" for who, by in known.items() if by >= HALF_A_STEP]
+    off = [f"by {who} it is {by:.1f} s off" for who, by in known.items() if by >= HALF_A_STEP]
     if not known:
         return f"nobody knows how far it is off ({seen.clock.why})"
     return "; ".join(off)

@@ -85,7 +85,7 @@ class OpenPgpSealer:
             said = [line for line in lines if line.strip() and "keybox" not in line]
             raise Refused(
                 "gpg does not take the recipient's certificate",
-                why="; ".join(said[-2:]),
+                why="; ".join(said[-2:]).rstrip("."),
                 hint="Give gpg --armor --export USER",
             )
         return done.stdout
