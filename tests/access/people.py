@@ -9,6 +9,8 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,28 @@ class People:
         refused = "Permission denied" in done.stderr
         assert (done.stdout.strip() == name) != refused, done.stderr or done.stdout
         return not refused
+
+    @contextmanager
+    def session(self, name: str) -> Iterator[Callable[[str], str]]:
+        """Give a session of somebody who enters by key alone: a line that is said comes back."""
+        keys = ["-F", str(self._config(name, with_key=True))]
+        settings = ("BatchMode=yes", "ServerAliveInterval=5", "ServerAliveCountMax=6")
+        alive = [word for each in settings for word in ("-o", each)]
+        words = ["ssh", *keys, *alive, "-l", name, self.node.name, "cat"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+            assert process.stdin
+            assert process.stdout
+            spoken, heard = process.stdin, process.stdout
+
+            def says(line: str) -> str:
+                spoken.write(f"{line}\n")
+                return heard.readline().strip()
+
+            try:
+                yield says
+            finally:
+                process.kill()
 
     def administers(self, name: str, *answers: str, options: str = "") -> bool:
         """Tell whether somebody who is logged in becomes root by these answers to sudo."""

@@ -177,7 +177,9 @@ def test_who_would_not_get_the_message_is_not_enrolled(team: Team) -> None:
 def test_a_second_host_that_fails_ends_it(team: Team, before: list[str]) -> None:
     first, second, third = team.on_nodes
     keys = f"/home/{GLASS}/.ssh/authorized_keys"
-    second.on(f"mv {keys} {keys}.gone")
+    second.on(
+        f"mv {keys} {keys}.gone; cp /home/{BEN}/.ssh/authorized_keys {keys}; chown {GLASS} {keys}"
+    )
     run = team.run("enforce_mfa")
     assert run.status != 0
     assert "was taken back: break-glass with its key" in run.output

@@ -223,6 +223,10 @@ def test_a_break_glass_that_does_not_open_has_it_taken_back_at_once(
         True,
     )
     assert settled(people)
+    told = people.on("/usr/libexec/debvisor/mfa-metrics")
+    taken_back = re.search(r"debvisor_mfa_taken_back_timestamp_seconds (\d+)\n", told)
+    assert taken_back
+    assert abs(int(taken_back[1]) - int(people.on("date +%s"))) < 120
     assert "debvisor-revert-" not in people.on("systemctl list-units --all 'debvisor-revert-*'")
     assert people.files() == before
     everybody_enters_as_before(people)
@@ -246,11 +250,14 @@ def test_a_host_that_refuses_ends_the_playbook(people: People, before: str) -> N
 @pytest.fixture(scope="module")
 def observed(people: People, before: str, ssh: CountedSsh) -> dict[str, Any]:
     ssh.reset()
-    with watched(people.control, people.node) as texts:
-        run = people.module("-vvv", "--diff", ssh.options, **people.options())
-    assert run.status == 0, run.output[-4000:]
+    with people.session(BEN) as says:
+        assert says("before") == "before"
+        with watched(people.control, people.node) as texts:
+            run = people.module("-vvv", "--diff", ssh.options, **people.options())
+        assert run.status == 0, run.output[-4000:]
+        heard = says("after")
     people.be_patient()
-    return {"output": run.output, "texts": texts}
+    return {"output": run.output, "texts": texts, "heard": heard}
 
 
 @pytest.mark.usefixtures("observed")
@@ -277,6 +284,11 @@ class TestEnforced:
         assert [text for text in records if secret in text] == []
         shown = re.compile(rf"(?<![\d.])(?:{'|'.join(sorted(codes))})(?!\d)")
         assert [found[0] for text in records if (found := shown.search(text))] == []
+
+    def test_who_was_there_before_stays(self, observed: dict[str, Any]) -> None:
+        """They were told of, too, and could not come in any more."""
+        assert observed["heard"] == "after"
+        assert re.search(rf"user: {BEN}\n", observed["output"])
 
     def test_nothing_of_the_canary_is_left(self, people: People) -> None:
         assert people.on(f"ls -A {STORE}").split() == [ANNA]
@@ -426,6 +438,22 @@ class TestKilled:
             assert people.files() == before, call
             everybody_enters_as_before(people)
         assert changed >= len(PROOFS), "it was mostly killed before it changed anything"
+
+    def test_before_it_takes_back_what_failed_its_proof(
+        self, people: People, before: str, ssh: CountedSsh
+    ) -> None:
+        glass = {**people.options()["break_glass"], "private_key": str(people.key(BEN))}
+        ssh.reset()
+        assert people.module(ssh.options, **people.options(break_glass=glass)).status != 0
+        calls = ssh.calls
+        changed = 0
+        for call in range(calls - 2, calls + 1):
+            killed_at(people, ssh, call, confirm_within=15, break_glass=glass)
+            changed += not settled(people)
+            eventually(f"all is taken back, killed at call {call}", lambda: settled(people), 60)
+            assert people.files() == before, call
+            everybody_enters_as_before(people)
+        assert changed, "all was taken back before the controller was killed"
 
     def test_and_the_host_goes_down_meanwhile(
         self, people: People, before: str, ssh: CountedSsh
