@@ -164,6 +164,10 @@ bench-firewall: lab ## the same, for lists and bans alone
 bench-tsig: lab ## the same, for TSIG rotation alone
 	@$(BIN)/python -m tests.bench tsig
 
+.PHONY: bench-golden
+bench-golden: lab ## the same, for clones of golden images alone
+	@$(BIN)/python -m tests.bench golden
+
 .PHONY: bench-volume
 bench-volume: deps venv collection ## the same, for volumes alone: on this machine, without the lab; needs root and nginx
 	@$(SUDO) $(BIN)/python -m tests.bench volume

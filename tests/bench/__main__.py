@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tests.bench import report
 from tests.checkout import expose
 
-CAPABILITIES = ("dns", "firewall", "tsig", "volume")
+CAPABILITIES = ("dns", "firewall", "tsig", "golden", "volume")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

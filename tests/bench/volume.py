@@ -320,23 +320,6 @@ def look_ups(count: int) -> list[float]:
         shutil.rmtree(place)
 
 
-def golden_row(kind: str, provision: Callable[[str, bool], float]) -> Row:
-    """Measure the second volume of an image where a backend can clone, which takes device-mapper, ZFS or Ceph.
-
-    :param provision: fills a new volume of that name, from a golden one or not, and returns the seconds.
-    """
-    provision("bench-first", True)
-    return Row(
-        f"second volume from a golden image, {kind}",
-        "s",
-        [provision(f"bench-golden-{number}", True) for number in range(RUNS)],
-        "filling it from the cache",
-        [provision(f"bench-filled-{number}", False) for number in range(RUNS)],
-        better="less",
-        aim=Aim("under 1 s", lambda mine, ratio: mine < 1),
-    )
-
-
 def measure() -> Iterator[list[Row]]:
     """Yield the rows, part by part."""
     if os.geteuid() != 0 or not shutil.which("nginx"):

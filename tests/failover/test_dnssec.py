@@ -106,25 +106,35 @@ def test_the_next_writer_signs_with_the_same_key(
     assert_valid(signed, trusted, before, after)
 
 
+def update_taken_by_one_that_is_cut_off(cluster: Cluster, key: Key) -> tuple[str, str]:
+    """Cut the holder off, and have it take an update before it notices; return it, and the name that only it has.
+
+    Now and then it notices before the update comes: then all is made whole, and it is tried again.
+    """
+    for _attempt in range(5):
+        holder, name = cluster.holder(), fresh_name()
+        cluster.cut(holder, [node.name for node in cluster.lab.nodes if node.name != holder])
+        if cluster.update(cluster.vip, key, name, "192.0.2.7") == "NOERROR":
+            return holder, name
+        cluster.whole()
+    raise AssertionError("none took an update after it was cut off")
+
+
 def test_updates_that_only_a_former_writer_had_are_signed_when_they_come_back(
     signed: Cluster,
 ) -> None:
     """BIND's own records stay out of the comparison: nothing of them is replayed, or left to a person."""
     key = signed.key("node")
     trusted = dnskey(signed.vip)
-    holder = signed.holder()
-    known = signed.reports(holder)
-    name, other = fresh_name(), f"x{fresh_name()}"
-    signed.cut(holder, [node.name for node in signed.lab.nodes if node.name != holder])
-    accepted = signed.update(signed.vip, key, name, "192.0.2.7") == "NOERROR"
+    known = {path for primary in PRIMARIES for path in signed.reports(primary)}
+    holder, name = update_taken_by_one_that_is_cut_off(signed, key)
+    other = f"x{fresh_name()}"
     eventually("the other primary writes", lambda: signed.writers() == [signed.other(holder)])
     eventually(
         "the other side takes updates",
         lambda: signed.update(signed.vip, key, other, "192.0.2.7") == "NOERROR",
     )
     signed.whole()
-    if not accepted:
-        pytest.skip("the holder noticed the cut before the update came: there was nothing to merge")
     assert_valid(signed, trusted, name, other)
     new = [told for path, told in signed.reports(holder).items() if path not in known]
     told = [change for report in new for change in report["applied"] if ZONE in change["name"]]

@@ -379,8 +379,14 @@ class FakeDisks:
         progress(1.0)
 
     def read(
-        self, path: str, image_type: str, offsets: Sequence[int], span: int
+        self,
+        path: str,
+        image_type: str,
+        offsets: Sequence[int],
+        span: int,
+        check: Callable[[], None],
     ) -> dict[int, bytes]:
+        check()
         held = self.pool.at(path)
         content = bytes(held.content) if held is not None else self._file(path).disk
         assert all(0 <= at <= len(content) - span for at in offsets), "read beyond the end"

@@ -103,6 +103,7 @@ RECIPE = Recipe(
         "libvirt-daemon-driver-qemu",
         "pamtester",
         "python3-libvirt",
+        "python3-lxml",
         "python3-pyotp",
         "python3-qrcode",
         "python3-rados",

@@ -101,7 +101,7 @@ def write(place: str, offset: int, length: int, byte: int) -> None:
 
 
 def content(place: str, *offsets: int) -> dict[int, bytes]:
-    return QemuImg().read(place, "raw", offsets, SPAN)
+    return QemuImg().read(place, "raw", offsets, SPAN, lambda: None)
 
 
 def present(backend: Backend, called: str) -> Volume:

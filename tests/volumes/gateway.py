@@ -38,6 +38,16 @@ CURL = "/root/curl-s3"
 CODE = "plugins/module_utils"
 COLLECTION = "/usr/share/ansible/collections/ansible_collections/debvisor/hci"
 PROGRAM = Path(__file__).with_name("ceph_node.py")
+EMPTY_POOL = f"""
+for image in $(rbd ls {POOL} | sort -r) $(rbd ls {POOL}); do
+  rbd snap ls {POOL}/$image 2>/dev/null | awk 'NR > 1 {{print $2}}' | while read snapshot; do
+    rbd snap unprotect {POOL}/$image@$snapshot && rbd snap rm --no-progress {POOL}/$image@$snapshot
+  done
+  rbd rm --no-progress {POOL}/$image
+done 2>/dev/null
+test -z "$(rbd ls {POOL})" || rbd ls {POOL} >&2
+"""
+"""Removes clones, then what they were cloned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,10 @@ class Gateway:
                 archive.add(file, file.relative_to(CHECKOUT))
         unpack = f"rm -rf {COLLECTION}/{CODE} && mkdir -p {COLLECTION} && tar -x -C {COLLECTION}"
         self.feed(unpack, packed.getvalue())
+
+    def empty_pool(self) -> None:
+        """Remove every RBD image."""
+        self.cluster.run(self.node, EMPTY_POOL)
 
     # Objects ---------------------------------------------------------------------------------------------------------
 

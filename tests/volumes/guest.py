@@ -35,6 +35,7 @@ DOMAIN = """
   <name>{name}</name>
   <memory unit='MiB'>32</memory>
   <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
+  <features><acpi/></features>
   <devices>
     <emulator>{emulator}</emulator>
     <disk type='{kind}' device='disk'>
@@ -64,8 +65,19 @@ def serial_port() -> Path:
 def libvirt_guest(source: dict[str, str]) -> Iterator[Any]:
     """Let a guest run whose disk has these attributes of a source element; yield its domain."""
     host = libvirt.open("qemu:///system")
+    serial_port().unlink(missing_ok=True)
+    domain = host.createXML(described(host, source))
+    try:
+        yield domain
+    finally:
+        domain.destroy()
+        host.close()
+
+
+def described(host: Any, source: dict[str, str]) -> str:
+    """Describe a guest to libvirt whose disk has these attributes of a source element."""
     network, device = "protocol" in source, "dev" in source
-    description = DOMAIN.format(
+    return DOMAIN.format(
         name=NAME,
         emulator=EMULATOR,
         kind="network" if network else "block" if device else "file",
@@ -74,13 +86,6 @@ def libvirt_guest(source: dict[str, str]) -> Iterator[Any]:
         source="".join(f" {name}={quoteattr(value)}" for name, value in source.items()),
         serial=serial_port(),
     )
-    serial_port().unlink(missing_ok=True)
-    domain = host.createXML(description)
-    try:
-        yield domain
-    finally:
-        domain.destroy()
-        host.close()
 
 
 def _auth(host: Any) -> str:

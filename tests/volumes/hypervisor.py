@@ -12,9 +12,17 @@ from pathlib import Path
 from tests.volumes.gateway import Gateway
 
 PROGRAMS = "/root/volumes"
-FILES = ("bad_cases", "boot_sector", "boots", "guest", "http_server", "interruptions")
+FILES = (
+    "bad_cases",
+    "boot_sector",
+    "boots",
+    "guest",
+    "http_server",
+    "interruptions",
+    "reprovisioned",
+)
 PACKAGES = (
-    "libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-driver-secret python3-libvirt"
+    "libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-driver-secret python3-libvirt python3-lxml"
     " qemu-system-x86 e2fsprogs"
 )
 

@@ -32,10 +32,17 @@ def told(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
+def flawless(output: str) -> list[dict[str, Any]]:
+    """Read them, and hold that nothing was wrong after any point."""
+    rounds = told(output)
+    faulty = [each for each in rounds if each["faults"]]
+    assert not faulty, faulty
+    return rounds
+
+
 def judge(output: str, *, stages: frozenset[str] = STAGES) -> None:
     """Hold that every point was reached, and that nothing was wrong after any of them."""
-    rounds = told(output)
-    assert [each for each in rounds if each["faults"]] == []
+    rounds = flawless(output)
     points = {each["point"] for each in rounds}
     assert {f"stage {stage}" for stage in stages} <= points
     renames = {point for point in points if point.endswith("rename")}

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import IO
 
 from .._core.errors import DebvisorError, TimedOut
@@ -120,6 +120,21 @@ def watch(
     :param meanwhile: is called once the program runs. What that prints waits, so it has to check itself.
     :raises ProgramFailed: where it ends with another status than 0.
     """
+    with contextlib.closing(printed(words, check=check, meanwhile=meanwhile)) as blocks:
+        for block in blocks:
+            said(block)
+
+
+def printed(
+    words: Sequence[str],
+    *,
+    check: Callable[[], None],
+    meanwhile: Callable[[], None] | None = None,
+) -> Generator[bytes]:
+    """Yield what a program prints, a block at a time, as :func:`watch` hands it on. Closed early, it ends the program.
+
+    A program that prints faster than its blocks are taken waits: nothing piles up.
+    """
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
@@ -135,7 +150,7 @@ def watch(
         try:
             if meanwhile is not None:
                 meanwhile()
-            _follow(process, check, said)
+            yield from _blocks(process, check)
         except BaseException:
             _end(process)
             raise
@@ -153,22 +168,20 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C", "LANGUAGE": "C"}
 
 
-def _follow(
-    process: subprocess.Popen[bytes], check: Callable[[], None], said: Callable[[bytes], object]
-) -> None:
-    """Read until the program closes its output, then wait for its end."""
+def _blocks(process: subprocess.Popen[bytes], check: Callable[[], None]) -> Generator[bytes]:
+    """Yield what the program prints until it closes its output, then wait for its end."""
     if process.stdout is None:
         raise ValueError("the program's output is not a pipe")
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        reading = True
-        while reading:
+        while True:
             check()
-            if selector.select(POLL):
-                block = os.read(process.stdout.fileno(), 65536)
-                reading = bool(block)
-                if block:
-                    said(block)
+            if not selector.select(POLL):
+                continue
+            block = os.read(process.stdout.fileno(), 65536)
+            if not block:
+                break
+            yield block
     while process.poll() is None:
         check()
         time.sleep(0.01)

@@ -24,6 +24,10 @@ MARK = "user.debvisor."
 IDENTITY = f"{MARK}identity"
 GRANULE = 4096
 BLOCK = 1 << 20
+HINTS = {  # ENOTSUP and EOPNOTSUPP are one on Linux
+    errno.EOPNOTSUPP: "Its file system must have extended attributes and O_TMPFILE, as ext4 and XFS do; NFS does not",
+    errno.ENOSPC: "Make room and run again",
+}
 
 
 class DirectoryPool:
@@ -192,15 +196,10 @@ class DirectoryPool:
         except FileNotFoundError as cause:
             raise Unreachable(f"{path or self.pool} is not there") from cause
         except OSError as cause:
-            hints = {
-                errno.ENOTSUP: "Its file system must keep extended attributes of users, as ext4 and XFS do",
-                errno.EOPNOTSUPP: "Its file system must keep extended attributes of users, as ext4 and XFS do",
-                errno.ENOSPC: "Make room and run again",
-            }
             raise Refused(
                 f"{path or self.pool} cannot be used",
                 why=cause.strerror or str(cause),
-                hint=hints.get(cause.errno or 0, ""),
+                hint=HINTS.get(cause.errno or 0, ""),
             ) from cause
 
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import mmap
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .._core.errors import Refused, Unreachable, VerificationFailed
@@ -82,15 +82,15 @@ class QemuImg:
 
     def extents(
         self, path: str, image_type: str, check: Callable[[], None]
-    ) -> Iterator[Mapping[str, Any]]:
+    ) -> Generator[Mapping[str, Any]]:
         """Yield the parts of the disk as ``qemu-img map`` has them: start, length, data, zero; maybe millions."""
-        words = ("qemu-img", "map", "--output=json", "-f", image_type, path)
-        with tempfile.TemporaryFile() as lines:
-            command.watch(words, check=check, said=lines.write)
-            lines.seek(0)
-            for line in lines:
-                if extent := line.strip(b"[], \n"):
-                    yield json.loads(extent)
+        words = (*LIMITS[:2], "qemu-img", "map", "--output=json", "-f", image_type, path)
+        rest = b""
+        with contextlib.closing(command.printed(words, check=check)) as blocks:
+            for block in blocks:
+                *lines, rest = (rest + block).split(b"\n")
+                yield from _extents(lines)
+        yield from _extents([rest])
 
     def convert(
         self,
@@ -186,26 +186,38 @@ class QemuImg:
             raise
 
     def read(
-        self, path: str, image_type: str, offsets: Sequence[int], span: int
+        self,
+        path: str,
+        image_type: str,
+        offsets: Sequence[int],
+        span: int,
+        check: Callable[[], None],
     ) -> dict[int, bytes]:
         """Return what stands at these offsets of the disk, read from the medium where that can be.
 
         :raises Unreachable: where any of it cannot be read.
         """
         if image_type == "raw" and path.startswith("/"):
-            return _read_plain(path, offsets, span)
+            return _read_plain(path, offsets, span, check)
         found: dict[int, bytes] = {}
         for first in range(0, len(offsets), READS):
             some = offsets[first : first + READS]
             words = ["qemu-io", "-r", "-f", image_type, "-t", _cache_mode(path, os.O_RDONLY)]
             for offset in some:
                 words += ["-c", f"read -v {offset} {span}"]
-            found.update(_dumped(_told_by([*words, path]), some, span))
+            found.update(_dumped(_told_by([*words, path], check), some, span))
         if any(len(content) != span for content in found.values()):
             raise Unreachable(
                 f"{path} cannot be read", why="qemu-io printed less than was asked for"
             )
         return found
+
+
+def _extents(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    """Read lines of ``qemu-img map``: one list, with an element in each line."""
+    for line in lines:
+        if extent := line.strip(b"[], \n"):
+            yield json.loads(extent)
 
 
 def _way_into(target: str) -> str:
@@ -228,7 +240,9 @@ def _cache_mode(place: str, access: int) -> str:
     return "none"
 
 
-def _read_plain(path: str, offsets: Sequence[int], span: int) -> dict[int, bytes]:
+def _read_plain(
+    path: str, offsets: Sequence[int], span: int, check: Callable[[], None]
+) -> dict[int, bytes]:
     """Read a file or device as it is: no format is to be understood, so no program is needed."""
     if not offsets:
         return {}
@@ -239,6 +253,7 @@ def _read_plain(path: str, offsets: Sequence[int], span: int) -> dict[int, bytes
         try:
             with mmap.mmap(-1, (span // BLOCK + 2) * BLOCK) as buffer:
                 for offset in offsets:
+                    check()
                     skipped = offset % BLOCK
                     count = os.preadv(descriptor, [buffer], offset - skipped)
                     found[offset] = buffer[skipped : min(skipped + span, count)]
@@ -251,13 +266,16 @@ def _read_plain(path: str, offsets: Sequence[int], span: int) -> dict[int, bytes
     return found
 
 
-def _told_by(words: Sequence[str]) -> str:
+def _told_by(words: Sequence[str], check: Callable[[], None]) -> str:
     """Return what qemu-io prints. Where it fails, that goes into no error: it is what stands on somebody's disk."""
+    told = bytearray()
     try:
-        return command.run(words, timeout=300).stdout
+        command.watch(words, check=check, said=told.extend)
     except command.ProgramFailed as failed:
-        complaints = COMPLAINT.findall(failed.said)
+        complaints = COMPLAINT.findall(f"{failed.said}\n{told.decode(errors='replace')}")
         why = complaints[0] if complaints else f"status {failed.status}"
+    else:
+        return told.decode(errors="replace")
     raise Unreachable(f"{words[-1]} cannot be read", why=why)
 
 

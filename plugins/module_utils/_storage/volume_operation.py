@@ -63,7 +63,12 @@ class Disks(Protocol):
     ) -> None: ...
 
     def read(
-        self, path: str, image_type: str, offsets: Sequence[int], span: int
+        self,
+        path: str,
+        image_type: str,
+        offsets: Sequence[int],
+        span: int,
+        check: Callable[[], None],
     ) -> dict[int, bytes]: ...
 
 
@@ -457,14 +462,14 @@ class VolumeImage(Operation[Request, Seen]):
     ) -> dict[int, bytes]:
         """Return what must stand on the volume, by offset: all pieces are of one length."""
         samples = proof.choose(extents, size, volume.size, random.Random())
-        self._ports.work.check()
-        expected = self._ports.disks.read(path, image_type, samples.disk, samples.span)
+        check = self._ports.work.check
+        expected = self._ports.disks.read(path, image_type, samples.disk, samples.span, check)
         return expected | dict.fromkeys(samples.tail, bytes(samples.span))
 
     def _prove_by_samples(self, expected: Mapping[int, bytes], volume: Volume) -> None:
-        self._ports.work.check()
         span = max(map(len, expected.values()))
-        found = self._ports.disks.read(volume.path, "raw", sorted(expected), span)
+        check = self._ports.work.check
+        found = self._ports.disks.read(volume.path, "raw", sorted(expected), span, check)
         if differing := proof.differing(expected, found):
             raise VerificationFailed(
                 f"{volume.path} does not hold what was written to it",

@@ -78,6 +78,7 @@ def decide(seen: Seen, request: Request) -> Plan:
     if seen.volume is not None:
         _check_overwriting(seen, seen.volume, request)
     check_room(seen, request)
+    _check_unused(seen, request)
     actions = _steps(seen, request)
     before, after = (
         _told(seen.volume),
@@ -122,11 +123,16 @@ def _check_overwriting(seen: Seen, volume: Volume, request: Request) -> None:
             why=f"it was filled from {has or 'nothing that was proved'}, wanted is {_image(seen.digest)}",
             hint="Say overwrite: different (or always) to replace its content, or choose another name",
         )
+
+
+def _check_unused(seen: Seen, request: Request) -> None:
+    """Come last: who shuts a guest down for this, as the role volume_provision does, knows that all else is well."""
     if seen.users:
         raise Refused(
             f"{request.place} is in use",
             why="; ".join(seen.users),
             hint="Shut the guest down, or unmount it, and run again",
+            details={"users": seen.users, **_facts(seen)},
         )
 
 

@@ -170,7 +170,7 @@ def test_a_file_system_without_attributes_is_told_what_to_be(
     pool: DirectoryPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "setxattr", failing(errno.EOPNOTSUPP))
-    with pytest.raises(Refused, match="extended attributes of users, as ext4 and XFS do"):
+    with pytest.raises(Refused, match="extended attributes and O_TMPFILE, as ext4 and XFS do"):
         pool.create("web", MIB, OURS)
     assert list(tmp_path.iterdir()) == []
 

@@ -90,6 +90,10 @@ class Image:
         return watched
 
 
+def never() -> None:
+    """Never stop."""
+
+
 @pytest.fixture
 def image(tmp_path: Path) -> Image:
     return Image(tmp_path)
@@ -180,6 +184,18 @@ def test_a_look_at_many_can_be_stopped(image: Image, stand_in: Callable[[str, st
 
 
 # -- An image's own books
+
+
+def test_a_look_that_is_given_up_leaves_no_program(
+    image: Image, stand_in: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    line = '{"start": 0, "length": 512, "data": true, "zero": false}'
+    stand_in("qemu-img", f"echo $$ > {tmp_path}/pid; while :; do echo '{line},'; done")
+    extents = QemuImg().extents(image.path, "qcow2", never)
+    assert next(extents)["length"] == 512
+    extents.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_an_image_that_is_whole_is_good(image: Image) -> None:
@@ -315,9 +331,9 @@ def test_what_cannot_be_compared_is_no_difference(image: Image) -> None:
 def test_samples_are_what_stands_there(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemu_img, "READS", 64)
     offsets = [number * 13 * 512 for number in range(200)]
-    found = QemuImg().read(image.path, "qcow2", offsets, SPAN)
+    found = QemuImg().read(image.path, "qcow2", offsets, SPAN, never)
     assert found == {at: image.disk[at : at + SPAN] for at in offsets}
-    assert QemuImg().read(str(image.raw), "raw", offsets, SPAN) == found
+    assert QemuImg().read(str(image.raw), "raw", offsets, SPAN, never) == found
 
 
 @pytest.mark.parametrize(("size", "span"), [(512, 512), (1000, 1000), (5000, SPAN), (5000, 16)])
@@ -326,7 +342,7 @@ def test_odd_places_of_odd_disks_are_read(tmp_path: Path, size: int, span: int) 
     path = tmp_path / "odd.raw"
     path.write_bytes(content)
     offsets = sorted({0, size - span})
-    found = QemuImg().read(str(path), "raw", offsets, span)
+    found = QemuImg().read(str(path), "raw", offsets, span, never)
     assert found == {at: content[at : at + span] for at in offsets}
 
 
@@ -336,13 +352,13 @@ def test_a_disk_that_holds_what_a_dump_looks_like_is_read_right(tmp_path: Path) 
     raw.write_bytes(content)
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), path], check=True)
     offsets = list(range(0, 6 * SPAN, SPAN))
-    found = QemuImg().read(path, "qcow2", offsets, SPAN)
+    found = QemuImg().read(path, "qcow2", offsets, SPAN, never)
     assert found == {at: content[at : at + SPAN] for at in offsets}
 
 
 @pytest.mark.parametrize("image_type", ["raw", "qcow2"])
 def test_nothing_is_read_where_nothing_is_asked_for(image_type: str) -> None:
-    assert QemuImg().read("/nowhere/disk", image_type, (), SPAN) == {}
+    assert QemuImg().read("/nowhere/disk", image_type, (), SPAN, never) == {}
 
 
 @pytest.mark.parametrize(
@@ -350,7 +366,7 @@ def test_nothing_is_read_where_nothing_is_asked_for(image_type: str) -> None:
 )
 def test_a_disk_that_cannot_be_opened_is_told(image_type: str, why: str) -> None:
     with pytest.raises(Unreachable, match=f"/nowhere/disk cannot be read: {why}"):
-        QemuImg().read("/nowhere/disk", image_type, (0,), SPAN)
+        QemuImg().read("/nowhere/disk", image_type, (0,), SPAN, never)
 
 
 def test_what_cannot_be_read_is_told_and_what_could_is_not(image: Image) -> None:
@@ -358,7 +374,7 @@ def test_what_cannot_be_read_is_told_and_what_could_is_not(image: Image) -> None
     words = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(image.raw), image.path]
     subprocess.run(words, check=True)
     with pytest.raises(Unreachable) as failed:
-        QemuImg().read(image.path, "qcow2", (0, 8 * MIB), SPAN)
+        QemuImg().read(image.path, "qcow2", (0, 8 * MIB), SPAN, never)
     assert failed.value.why == "read failed: Input/output error"
     assert "secret" not in str(failed.value)
     assert failed.value.__context__ is None or "73 65 63" not in str(failed.value.__context__)
@@ -369,7 +385,7 @@ def test_a_volume_that_ends_too_soon_is_no_proof(tmp_path: Path, at: int) -> Non
     path = tmp_path / "short.raw"
     path.write_bytes(bytes(MIB))
     with pytest.raises(Unreachable, match=f"it ends soon after byte {at}"):
-        QemuImg().read(str(path), "raw", (0, at), SPAN)
+        QemuImg().read(str(path), "raw", (0, at), SPAN, never)
 
 
 def test_a_dump_that_lacks_something_is_no_proof(
@@ -377,4 +393,11 @@ def test_a_dump_that_lacks_something_is_no_proof(
 ) -> None:
     stand_in("qemu-io", "echo '00000000:  00 01 02 03  ....'")
     with pytest.raises(Unreachable, match="less than was asked for"):
-        QemuImg().read(str(tmp_path / "any"), "qcow2", (0,), SPAN)
+        QemuImg().read(str(tmp_path / "any"), "qcow2", (0,), SPAN, never)
+
+
+def test_reading_can_be_stopped(image: Image, stand_in: Callable[[str, str], None]) -> None:
+    stand_in("qemu-io", "exec sleep 600")
+    for path, image_type in ((image.path, "qcow2"), (str(image.raw), "raw")):
+        with pytest.raises(Stop):
+            QemuImg().read(path, image_type, (0, SPAN), SPAN, Watched(last=2).check)

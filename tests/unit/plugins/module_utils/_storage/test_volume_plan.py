@@ -116,6 +116,11 @@ REFUSALS: dict[str, tuple[Request, dict[str, Any], str]] = {
         "is in use: guest web",
     ),
     "in use, afresh": (ALWAYS, {"volume": VOLUME, "users": ("guest web",)}, "is in use"),
+    "in use, and without room: what a guest that is shut down would not help comes first": (
+        DIFFERENT,
+        {"volume": STALE, "users": ("guest web",), "space": Space(0)},
+        "has no room",
+    ),
     "pool in trouble": (
         WANTED,
         {"space": Space(100 * GIB, 1, ("its metadata is nearly full", "a disk is gone"))},

@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook ``provision_volume`` and a guest: its first disk, the same again, another one, and ones that fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.failover.cluster import eventually
+from tests.node.control_node import ControlNode, PlaybookRun
+from tests.volumes.gateway import Gateway
+from tests.volumes.guest import NAME
+from tests.volumes.hypervisor import PROGRAMS
+
+FOLDER = "/var/lib/reprovisioned"
+PORT = 8098
+UNIT = "reprovision-images"
+URL = f"http://127.0.0.1:{PORT}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """The guest, and its operator."""
+
+    host: Gateway
+    logs: Path
+
+    def look(self) -> dict[str, Any]:
+        return dict(json.loads(self._do("look")))
+
+    def prepare(self) -> None:
+        self._do("prepare")
+
+    def clear(self) -> None:
+        self._do("clear")
+
+    def provision(self, system: str, *options: str, **variables: Any) -> PlaybookRun:
+        """Have its disk filled from the image of a system."""
+        given = {
+            "debvisor_target": self.host.node,
+            "debvisor_volume_backend": "directory",
+            "debvisor_volume_pool": f"{FOLDER}/pool",
+            "image_url": f"{URL}/{system}.qcow2",
+            "volume_name": NAME,
+            "volume_size": "8M",
+            "guest": NAME,
+            **variables,
+        }
+        return ControlNode(self.host.cluster.lab).ansible(
+            *options,
+            "--extra-vars",
+            json.dumps(given),
+            "debvisor.hci.provision_volume",
+            log=self.logs / "run.log",
+        )
+
+    def says(self, text: str) -> bool:
+        return text in self.look()["said"]
+
+    def _do(self, what: str) -> str:
+        return self.host.cluster.run(
+            self.host.node, f"python3 {PROGRAMS}/reprovisioned.py {what} {FOLDER}"
+        )
+
+
+@pytest.fixture
+def guest(hypervisor: Gateway, tmp_path: Path) -> Iterator[Guest]:
+    """Give a guest whose disk is yet to come."""
+    found = Guest(hypervisor, tmp_path)
+    serve = f"systemd-run --quiet --collect --unit={UNIT} python3 -m http.server --bind 127.0.0.1"
+    try:
+        found.prepare()
+        hypervisor.cluster.run(hypervisor.node, f"{serve} --directory {FOLDER}/site {PORT}")
+        asked = f"curl --silent --fail --output /dev/null {URL}/first.qcow2 && echo yes || true"
+        eventually("the images are served", lambda: hypervisor.cluster.run(hypervisor.node, asked))
+        yield found
+    finally:
+        hypervisor.cluster.run(hypervisor.node, f"systemctl stop {UNIT} || true")
+        found.clear()
+
+
+def ends_well(run: PlaybookRun, changed: int) -> None:
+    assert run.status == 0, run.output[-4000:]
+    assert f"changed={changed} " in run.output, run.output[-4000:]
+
+
+def fails(run: PlaybookRun, *told: str) -> None:
+    assert run.status != 0, run.output[-4000:]
+    said = " ".join(run.output.split())
+    assert not [each for each in told if each not in said], run.output[-4000:]
+
+
+def test_a_guest_gets_its_disk_and_another_one(guest: Guest) -> None:
+    ends_well(guest.provision("first", start=True), changed=2)
+    eventually("the first system runs", lambda: guest.says("the first system"))
+    running = guest.look()
+    different = {"overwrite": "different", "shut_down": True, "start": True}
+
+    ends_well(guest.provision("first", **different), changed=0)
+    fails(guest.provision("second", shut_down=True), "holds something else")
+    fails(guest.provision("second", overwrite="different"), "Shut it down, or say")
+    fails(guest.provision("absent", **different), "there is no checksum")
+    fails(guest.provision("second", **different, volume_size="1G"), "has another size")
+    fails(guest.provision("other", **different), "is not the image that was promised")
+    ends_well(guest.provision("second", "--check", **different), changed=3)
+    assert guest.look() == running, "it was shut down for nothing"
+
+    ends_well(guest.provision("second", **different), changed=4)
+    eventually("the second system runs", lambda: guest.says("the second system"))
+    running = guest.look()
+
+    fails(guest.provision("damaged", overwrite="different", shut_down=True), "is damaged")
+    eventually("its disk is as it was, so it runs again", lambda: guest.look()["id"] >= 0)
+    assert guest.look()["id"] != running["id"], "its disk cannot have been filled while it ran"
+    eventually("it is the second system", lambda: guest.says("the second system"))
