@@ -53,6 +53,8 @@ class Team:
     def leave(self) -> None:
         for people in self.on_nodes:
             people.leave()
+        home = str(self.folder / "gnupg")
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=True)
 
     @property
     def public_key(self) -> Path:
