@@ -145,7 +145,7 @@ test-volumes: lab ## volumes on nodes, with Ceph and its S3 gateway; about 10 mi
 	@$(BIN)/python -m pytest -p no:cacheprovider tests/volumes
 
 .PHONY: test-access
-test-access: lab ## second factors at SSH logins on nodes; about 8 minutes, and not part of `make test`
+test-access: lab ## second factors at SSH logins on nodes; about 12 minutes, and not part of `make test`
 	@$(BIN)/python -m pytest -p no:cacheprovider tests/access
 
 .PHONY: bench

@@ -23,6 +23,12 @@ options:
       - Confirms the change of that name, as RV(ignore:awaiting.transaction) told it, and does nothing else.
       - The action plugin uses it. Confirming twice does no harm; confirming what was taken back meanwhile is a failure.
     type: str
+  take_back:
+    description:
+      - Takes the change of that name back now, and does nothing else.
+      - The action plugin uses it where a change does not prove itself. Taking back twice does no harm; taking back what
+        was confirmed meanwhile is a failure.
+    type: str
 notes:
   - Until a change is confirmed another run on the same object waits, and a restart of the host brings back what was
     before the change.

@@ -102,6 +102,10 @@ confirmed:
   description: Whether the change was proven and confirmed over new connections.
   returned: when something changed
   type: bool
+taken_back:
+  description: Whether the change, which did not prove itself, is taken back already. Else the host does it in time.
+  returned: when a proof failed
+  type: bool
 proofs:
   description: What was tried over new connections, with whether it went as it should.
   returned: when something changed

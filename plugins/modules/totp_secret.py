@@ -29,7 +29,7 @@ attributes:
     description: When run twice in a row with the same options, the second run reports no change.
     support: partial
     details:
-      - Not with O(regenerate=always), which makes a new secret each time.
+      - Not with O(regenerate=always) and O(regenerate=scratch_codes), which make something new each time.
 options:
   user:
     description:
@@ -50,8 +50,10 @@ options:
       - V(never) fails where the user's file is no valid enrolment. A given O(secret) replaces another one all the same.
       - V(if_invalid) replaces it in that case.
       - V(always) replaces it in each run, for a lost phone. The old secret and its scratch codes are then worthless.
+      - V(scratch_codes) leaves the secret as it is, and makes new scratch codes in each run. They alone are handed
+        over; the former ones are worthless. Who is not enrolled is enrolled afresh.
     type: str
-    choices: [never, if_invalid, always]
+    choices: [never, if_invalid, always, scratch_codes]
     default: never
   secret:
     description:
@@ -151,6 +153,13 @@ EXAMPLES = r"""
     regenerate: always
     deliver: file
     deliver_to: /root/anna.txt
+
+- name: Give Anna new scratch codes, as she used up hers
+  debvisor.hci.totp_secret:
+    user: anna
+    regenerate: scratch_codes
+    deliver: encrypted
+    recipient: "{{ lookup('ansible.builtin.file', 'keys/anna.asc') }}"
 
 - name: Find out whether Anna's authenticator is right
   debvisor.hci.totp_secret:
@@ -259,7 +268,7 @@ def main() -> None:
             },
             "regenerate": {
                 "type": "str",
-                "choices": ["never", "if_invalid", "always"],
+                "choices": ["never", "if_invalid", "always", "scratch_codes"],
                 "default": "never",
             },
             "secret": {"type": "str", "no_log": True},

@@ -6,6 +6,7 @@
 The module arms the host's dead-man and changes. A connection that was open before proves nothing: the packet filter
 lets it pass as established, and sshd has let it in already. So the module is run once more, to confirm, over one that
 is opened afterwards. Where that fails, nothing need be done from here: the host takes the change back by itself.
+A change that is disproven need not wait for that. It is taken back at once, over any connection: the old one will do.
 """
 
 from __future__ import annotations
@@ -55,8 +56,7 @@ class CommitConfirm(ActionBase):
         ends = time.monotonic() + seconds
         self._connection.close()
         if why := self._disproof(result, ends):
-            why = f"The change is not confirmed, and the host takes it back by itself: {why}"
-            result.update(failed=True, confirmed=False, msg=why)
+            self._take_back(result, why, ends, task_vars)
             return
         last = ""
         while (left := ends - time.monotonic()) > 0:
@@ -87,6 +87,33 @@ class CommitConfirm(ActionBase):
                 " and the host takes it back by itself, about now. Set a longer confirm_within"
             )
         result.update(failed=True, confirmed=False, msg=why)
+
+    def _take_back(self, result: dict[str, Any], why: str, ends: float, task_vars: Any) -> None:
+        """Have the host take the change back now, as long as it does not do that by itself."""
+        options = {**self._task.args, "take_back": result["awaiting"]["transaction"]}
+        resists = "no time was left"
+        while (left := ends - time.monotonic()) > 0:
+            try:
+                answer = dict(self._execute_module(module_args=options, task_vars=task_vars))
+            except AnsibleError as cause:
+                resists = str(cause)
+                time.sleep(min(PAUSE, left))
+                continue
+            result.setdefault("warnings", []).extend(answer.get("warnings") or [])
+            if not answer.get("failed"):
+                del result["awaiting"]
+                told = f"The change is not confirmed, and was taken back: {why}"
+                result.update(
+                    failed=True, confirmed=False, taken_back=True, changed=False, msg=told
+                )
+                return
+            resists = answer.get("msg") or "the host does not say why"
+            break
+        told = (
+            f"The change is not confirmed, and the host takes it back by itself: {why}."
+            f" It could not be taken back at once: {resists}"
+        )
+        result.update(failed=True, confirmed=False, taken_back=False, msg=told)
 
     def _confirm(self, transaction: str, task_vars: Any) -> dict[str, Any]:
         used = self._connection

@@ -9,6 +9,8 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,9 @@ PASSWORD = "correct horse"
 STORE = "/var/lib/debvisor/totp"
 DROP_IN = "/etc/ssh/sshd_config.d/10-debvisor-mfa.conf"
 PATIENCE = "/etc/ssh/sshd_config.d/90-dv-patience.conf"
-FILES = f"{DROP_IN} /etc/pam.d/debvisor-mfa /etc/pam.d/sshd /etc/pam.d/debvisor-mfa-also /etc/pam.d/sudo"
+ALSO = "/etc/pam.d/debvisor-mfa-also /etc/pam.d/sudo /etc/pam.d/sudo-i /etc/pam.d/login"
+FILES = f"{DROP_IN} /etc/pam.d/debvisor-mfa /etc/pam.d/sshd {ALSO}"
+TERMINAL = Path(__file__).with_name("terminal.py")
 SINCE = 1_764_112_000
 
 
@@ -106,11 +110,39 @@ class People:
         assert (done.stdout.strip() == name) != refused, done.stderr or done.stdout
         return not refused
 
-    def administers(self, name: str, *answers: str) -> bool:
+    @contextmanager
+    def session(self, name: str) -> Iterator[Callable[[str], str]]:
+        """Give a session of somebody who enters by key alone: a line that is said comes back."""
+        keys = ["-F", str(self._config(name, with_key=True))]
+        settings = ("BatchMode=yes", "ServerAliveInterval=5", "ServerAliveCountMax=6")
+        alive = [word for each in settings for word in ("-o", each)]
+        words = ["ssh", *keys, *alive, "-l", name, self.node.name, "cat"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+            assert process.stdin
+            assert process.stdout
+            spoken, heard = process.stdin, process.stdout
+
+            def says(line: str) -> str:
+                spoken.write(f"{line}\n")
+                return heard.readline().strip()
+
+            try:
+                yield says
+            finally:
+                process.kill()
+
+    def administers(self, name: str, *answers: str, options: str = "") -> bool:
         """Tell whether somebody who is logged in becomes root by these answers to sudo."""
         given = shlex.quote("".join(f"{answer}\n" for answer in answers))
-        command = f"printf %s {given} | runuser -u {name} -- sudo -S -k -p '' id -un || true"
-        return self.on(command) == "root\n"
+        sudo = f"sudo -S -k -p '' {options} id -un"
+        return self.on(f"printf %s {given} | runuser -u {name} -- {sudo} || true") == "root\n"
+
+    def logs_in_at_the_console(self, name: str, *answers: str) -> bool:
+        """Tell whether these answers bring somebody a shell at the machine itself."""
+        words = ["python3", "-c", TERMINAL.read_text(), f"login {name}", *answers]
+
+        return self.on(shlex.join(words), timeout=90).startswith("in ")
 
     def _config(self, name: str, *, with_key: bool) -> Path:
         """Return the lab's configuration of ssh, with this person's key in the place of the lab's."""
@@ -144,7 +176,7 @@ class People:
                 "reason": "the safe",
                 "private_key": str(self.key(GLASS)),
             },
-            "also": ["sudo"],
+            "also": ["sudo", "console"],
             "confirm_within": 120,
             **more,
         }
@@ -166,6 +198,17 @@ class People:
     def result(self, name: str = "ssh_access", **options: Any) -> dict[str, Any]:
         [result] = self.module(name=name, **options).results().values()
         return result
+
+    def asked(self, **more: Any) -> dict[str, Any]:
+        """Return the options of ssh_access_info."""
+        options = self.options(**more)
+        del options["confirm_within"]
+        return options
+
+    def snapshot(self) -> str:
+        """Return when what was last written, of all that a run may write."""
+        folders = "/etc /var/lib/debvisor /var/log/debvisor /home"
+        return self.on(f"find {folders} -printf '%p %m %U %s %T@\n' | sort")
 
     def files(self) -> str:
         """Return what the files of sshd and PAM hold, and whose they are."""

@@ -9,20 +9,24 @@ What these tests find is what our modules rely on: which files count as enrolmen
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._access import enrolment as enrolments
+from ansible_collections.debvisor.hci.plugins.module_utils._access import pam_settings
 from ansible_collections.debvisor.hci.plugins.module_utils._access.enrolment import Enrolment
 from ansible_collections.debvisor.hci.plugins.module_utils._access.totp_secret_operation import (
     MODES,
 )
 
+from tests.access.watch import watched
 from tests.lab import access
 from tests.lab.layout import Node
 from tests.node.control_node import ControlNode, PlaybookRun
@@ -32,10 +36,7 @@ SERVICE = "debvisor-pam-test"
 STORE = "/var/lib/debvisor/totp"
 FILE = f"{STORE}/{USER}"
 LETTER = f"/root/{USER}.txt"
-STACK = f"""\
-auth required pam_google_authenticator.so secret={STORE}/${{USER}} user=root
-account required pam_permit.so
-"""
+STACK = pam_settings.include(STORE, "", "") + "account required pam_permit.so\n"
 PACKAGES = "libpam-google-authenticator pamtester python3-pyotp python3-qrcode"
 SINCE = 1_764_112_000
 
@@ -53,12 +54,12 @@ class Door:
     """A login on a node that asks for nothing but a code."""
 
     def __init__(self, control: ControlNode, node: Node, logs: Path) -> None:
-        self._control = control
-        self._node = node
+        self.control = control
+        self.node = node
         self._logs = logs
 
     def on(self, command: str, timeout: float = 60) -> str:
-        return self._control.on(self._node, command, timeout=timeout)
+        return self.control.on(self.node, command, timeout=timeout)
 
     def put(self, enrolment: Enrolment, mode: int = 0o400, owner: str = "root") -> Enrolment:
         content = shlex.quote(enrolments.render(enrolment).decode())
@@ -72,8 +73,8 @@ class Door:
 
     def opens(self, code: str) -> bool:
         done = access.run(
-            self._control.lab,
-            self._node,
+            self.control.lab,
+            self.node,
             f"echo {code} | timeout 30 pamtester {SERVICE} {USER} authenticate",
             timeout=60,
         )
@@ -82,8 +83,8 @@ class Door:
 
     def module(self, name: str, *words: str, **options: Any) -> PlaybookRun:
         """Call a module as an operator does."""
-        return self._control.ansible(
-            self._node.name,
+        return self.control.ansible(
+            self.node.name,
             f"--module-name=debvisor.hci.{name}",
             f"--args={json.dumps(options)}",
             *words,
@@ -141,6 +142,27 @@ def test_each_code_opens_once(door: Door, enrolled: Enrolment) -> None:
     assert (kept.since, kept.scratch_codes) == (SINCE, enrolled.scratch_codes)
     assert not door.opens(code)
     assert door.opens(oathtool(enrolled, steps=1))
+
+
+def test_a_skew_that_was_brought_along_counts(door: Door, enrolled: Enrolment) -> None:
+    skewed = door.put(replace(enrolled, options=(*enrolled.options, ("TIME_SKEW", "10"))))
+    ahead, right = oathtool(skewed, steps=10), oathtool(skewed)
+    told = [door.result("totp_secret", user=USER, state="verified", code=ahead)]
+    told.append(door.result("totp_secret", user=USER, state="verified", code=right))
+    assert [each.get("failed", False) for each in told] == [False, True]
+    assert door.opens(ahead)
+    assert not door.opens(right)
+
+
+def test_a_skew_is_not_learnt(door: Door, enrolled: Enrolment) -> None:
+    """The PAM module would, from three codes of an hour ago that come in a row, and take them from then on."""
+    lenient = [
+        (name, "9 30" if name == "RATE_LIMIT" else value) for name, value in enrolled.options
+    ]
+    door.put(replace(enrolled, options=tuple(lenient)))
+    assert not door.opens(oathtool(enrolled, steps=-120))
+    kept = door.kept()
+    assert [name for name, value in kept.options if "SKEW" in name] == []
 
 
 def test_a_scratch_code_opens_once(door: Door, enrolled: Enrolment) -> None:
@@ -213,22 +235,47 @@ def test_what_the_module_hands_over_opens(door: Door) -> None:
     assert about["last_used"] is not None
 
 
-def test_neither_key_nor_code_is_told_to_anybody(door: Door) -> None:
+def test_new_scratch_codes_open_and_the_former_do_not(door: Door, enrolled: Enrolment) -> None:
+    told = door.result("totp_secret", **HANDED_OVER, regenerate="scratch_codes")
+    assert (told["changed"], told["scratch_codes"]) == (True, 5)
+    letter = door.on(f"cat {LETTER}")
+    new = re.findall("[0-9]{8}", letter)
+    assert len(new) == 5
+    assert enrolled.secret.reveal().decode()[:4] not in letter
+    assert not door.opens(enrolled.scratch_codes[0].reveal().decode())
+    assert door.opens(new[0])
+    assert door.opens(oathtool(enrolled))
+
+
+def test_neither_key_nor_code_is_told_to_anybody(door: Door, tmp_path: Path) -> None:
     """Enrol, judge a code and log in, as loudly as can be, and look for the real secrets in every record of it."""
     loud = ("-vvv", "--diff")
-    texts = [door.module("totp_secret", *loud, **HANDED_OVER, regenerate="always").output]
-    code = oathtool(owner_of_the_letter(door))
-    texts.append(door.module("totp_secret", *loud, user=USER, state="verified", code=code).output)
+    with watched(door.control, door.node) as enrolling:
+        runs = [door.module("totp_secret", *loud, **HANDED_OVER, regenerate="always")]
+        first = door.kept()
+        again = {**HANDED_OVER, "regenerate": "scratch_codes"}
+        runs.append(door.module("totp_secret", *loud, **again))
     enrolled = door.kept()
+    code = oathtool(enrolled)
+    given = tmp_path / "code.json"
+    given.write_text(json.dumps({"code_from_prompt": code}))
+    judged = {"user": USER, "state": "verified", "code": "{{ code_from_prompt }}"}
+    with watched(door.control, door.node) as judging:
+        runs.append(door.module("totp_secret", *loud, f"--extra-vars=@{given}", **judged))
+    assert [run.status for run in runs] == [0, 0, 0], runs[-1].output
     assert door.opens(code)
     assert not door.opens(code)
     audit = door.on("cat /var/log/debvisor/audit.jsonl")
     log = door.on("journalctl --no-pager")
-    texts += [audit, log, door.on("cat /var/lib/debvisor/journal/* 2>/dev/null || true")]
+    journal = door.on("cat /var/lib/debvisor/journal/* 2>/dev/null || true")
     assert "totp_secret" in audit
     assert f"{SERVICE}(pam_google_authenticator)" in log
-    words = [secret.reveal().decode() for secret in (enrolled.secret, *enrolled.scratch_codes)]
-    assert len(words) == 6
-    assert not [
-        word for word in (*words, f'"{code}"', f": {code}") for text in texts if word in text
-    ]
+    outputs = [run.output for run in runs]
+    secrets = [enrolled.secret, *enrolled.scratch_codes, *first.scratch_codes]
+    words = [secret.reveal().decode() for secret in secrets]
+    assert len(set(words)) == 11
+    records = [*outputs, audit, log, journal, *enrolling, *judging]
+    assert not [word for word in words for text in records if word in text]
+    shown = re.compile(rf"(?<![\d.]){code}(?!\d)")
+    assert not [text for text in [*outputs, audit, journal, *judging] if shown.search(text)]
+    assert f": {code}" not in log

@@ -9,29 +9,24 @@ The controller is killed before each of its calls of ssh: whatever it does to a 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.access.people import ANNA, BEN, DROP_IN, GLASS, PASSWORD, ROBOT, STORE, People
+from tests.access.troubles import clock_off, full_disk, read_only_root
+from tests.access.watch import watched
 from tests.failover.cluster import Cluster, eventually
 from tests.lab.layout import CHECKOUT
 from tests.node.control_node import ControlNode, kill_with_descendants
-from tests.node.test_secrets import STOP, sample
 
 VICTIM = "node3"
 JOURNAL = "/var/lib/debvisor/journal"
-TRACKING = "7F7F0101,ntp.test,2,0.0,20.5,0,0,0,0,0,0,0,1,Normal"
-"""What chronyc says of a clock that is 20.5 s off."""
 PROOFS = [
     "canary with key alone",
     "canary without its key",
@@ -101,6 +96,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
         log=found.folder / "install.log",
     )
     assert run.status == 0, run.output[-3000:]
+    apt = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends"
+    found.on(f"{apt} login >/dev/null", timeout=300)
     found.arrive()
     yield found
     assert not found.result(state="absent").get("failed")
@@ -129,56 +126,108 @@ def settled(people: People) -> bool:
 
 
 def test_all_reasons_are_told_at_once_and_nothing_is_changed(people: People, before: str) -> None:
-    chrony = "/usr/local/bin/chronyc"
-    people.on(f"printf '#!/bin/sh\\necho {TRACKING}' > {chrony}; chmod 755 {chrony}")
     people.on(f"echo 'AuthenticationMethods publickey' > {Path(DROP_IN).with_name('05-x.conf')}")
     people.on(f"mount --bind {STORE} {STORE}; mount -o remount,bind,ro {STORE}")
+    people.on(f"mv /home/{BEN}/.ssh /home/{BEN}/keys")
     glass = {**people.options()["break_glass"], "private_key": "/nonexistent"}
     try:
-        told = people.result(**people.options(users=[ANNA, BEN], break_glass=glass))
+        with clock_off(people, 20):
+            told = people.result(**people.options(users=[ANNA, BEN], break_glass=glass))
     finally:
-        people.on(
-            f"umount {STORE}; rm /usr/local/bin/chronyc {Path(DROP_IN).with_name('05-x.conf')}"
-        )
+        people.on(f"umount {STORE}; rm {Path(DROP_IN).with_name('05-x.conf')}")
+        people.on(f"mv /home/{BEN}/keys /home/{BEN}/.ssh")
     assert (told["failed"], told["changed"]) == (True, False)
     why = {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
-    assert set(why) == {"store", "clock", "enrolled", "break_glass", "effective"}
+    assert set(why) == {"store", "clock", "enrolled", "keys", "break_glass", "effective"}
     assert "read-only" in why["store"]
-    assert "20.5 s off" in why["clock"]
+    assert why["clock"] == "by chrony it is 20.0 s off"
     assert why["enrolled"] == f"{BEN} is not"
+    assert why["keys"].startswith(f"{BEN} has none in /home/{BEN}/.ssh/authorized_keys")
     assert "authenticationmethods is publickey" in why["effective"]
     assert people.files() == before
     everybody_enters_as_before(people)
 
 
-def test_a_full_store_is_refused(people: People, before: str) -> None:
-    people.on(
-        f"mount -t tmpfs -o size=64k,mode=0700 none {STORE}; cd {STORE}; head -c 60k /dev/zero > fill"
-    )
-    try:
-        people.enrol()
-        told = people.result(**people.options())
-    finally:
-        people.on(f"umount {STORE}")
-    [check] = [check for check in told["preflight"] if not check["holds"]]
-    assert (check["check"], "no room" in check["why"]) == ("store", True)
+def not_holding(told: dict[str, Any]) -> dict[str, str]:
+    return {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
+
+
+@pytest.mark.parametrize(("seconds", "refused"), [(-20, True), (14, False), (16, True)])
+def test_half_a_step_is_the_most_that_the_clock_may_be_off(
+    people: People, before: str, seconds: int, refused: bool
+) -> None:
+    with clock_off(people, seconds):
+        told = people.result("ssh_access_info", **people.asked())
+    off = {"clock": f"by chrony it is {abs(seconds)}.0 s off"}
+    assert not_holding(told) == (off if refused else {})
     assert people.files() == before
 
 
+def test_the_control_nodes_clock_counts_too(people: People, before: str) -> None:
+    late = "/usr/local/bin/date"
+    people.on(
+        f"""printf '#!/bin/sh\nexec /bin/date -d "20 seconds ago" "$@"' > {late}; chmod +x {late}"""
+    )
+    try:
+        told = people.result(**people.options())
+    finally:
+        people.on(f"rm {late}")
+    assert told["failed"] is True
+    why = not_holding(told)["clock"]
+    assert re.fullmatch(r"by the control node it is 2\d\.\d s off", why)
+    assert people.files() == before
+
+
+def test_a_full_disk_is_refused(people: People, before: str) -> None:
+    with full_disk(people):
+        told = people.result(**people.options())
+    assert (told["failed"], told["changed"]) == (True, False)
+    assert "has no room" in not_holding(told)["store"]
+    assert people.files() == before
+    everybody_enters_as_before(people)
+
+
+def test_a_read_only_root_is_refused(
+    people: People, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSIBLE_SSH_ARGS", "-o ControlMaster=no -o ControlPath=none")
+    monkeypatch.setenv("ANSIBLE_REMOTE_TEMP", "/tmp/dv-ansible")
+    with read_only_root(people):
+        told = people.result("ssh_access_info", **people.asked())
+        refused = people.result(**people.options())
+    assert "read-only" in not_holding(told)["store"]
+    assert (refused["failed"], refused["changed"]) == (True, False)
+    assert "read-only" in refused["msg"].lower()
+    assert people.files() == before
+    everybody_enters_as_before(people)
+
+
 def test_check_mode_predicts_and_changes_nothing(people: People, before: str) -> None:
+    untouched = people.snapshot()
     run = people.module("--check", "--diff", **people.options())
     assert run.status == 0, run.output[-3000:]
+    assert people.snapshot() == untouched
     assert "+AuthenticationMethods publickey,keyboard-interactive:pam" in run.output
     assert "-@include common-auth" in run.output
     assert people.files() == before
 
 
-def test_a_break_glass_that_does_not_open_takes_it_back(people: People, before: str) -> None:
+def test_a_break_glass_that_does_not_open_has_it_taken_back_at_once(
+    people: People, before: str
+) -> None:
     glass = {**people.options()["break_glass"], "private_key": str(people.key(BEN))}
-    told = people.result(**people.options(break_glass=glass, confirm_within=30))
-    assert (told["failed"], told["confirmed"]) == (True, False)
-    assert "break-glass with its key" in told["msg"]
-    eventually("all is taken back", lambda: settled(people), 60)
+    told = people.result(**people.options(break_glass=glass, confirm_within=3000))
+    assert (told["failed"], told["confirmed"], told["changed"]) == (True, False, False)
+    assert (told["taken_back"], "was taken back: break-glass with its key" in told["msg"]) == (
+        True,
+        True,
+    )
+    assert settled(people)
+    told = people.on("/usr/libexec/debvisor/mfa-metrics")
+    taken_back = re.search(r"debvisor_mfa_taken_back_timestamp_seconds (\d+)\n", told)
+    assert taken_back
+    assert abs(int(taken_back[1]) - int(people.on("date +%s"))) < 120
+    assert "debvisor-revert-" not in people.on("systemctl list-units --all 'debvisor-revert-*'")
     assert people.files() == before
     everybody_enters_as_before(people)
 
@@ -201,14 +250,14 @@ def test_a_host_that_refuses_ends_the_playbook(people: People, before: str) -> N
 @pytest.fixture(scope="module")
 def observed(people: People, before: str, ssh: CountedSsh) -> dict[str, Any]:
     ssh.reset()
-    with ThreadPoolExecutor(1) as pool, Watch() as here:
-        there = pool.submit(sample, people.control, people.node)
-        run = people.module("-vvv", "--diff", ssh.options, **people.options())
-        people.on(f"touch {STOP}")
-    people.on(f"rm {STOP}")
-    assert run.status == 0, run.output[-4000:]
+    with people.session(BEN) as says:
+        assert says("before") == "before"
+        with watched(people.control, people.node) as texts:
+            run = people.module("-vvv", "--diff", ssh.options, **people.options())
+        assert run.status == 0, run.output[-4000:]
+        heard = says("after")
     people.be_patient()
-    return {"output": run.output, "texts": [*here.texts, *there.result()["texts"]]}
+    return {"output": run.output, "texts": texts, "heard": heard}
 
 
 @pytest.mark.usefixtures("observed")
@@ -232,10 +281,14 @@ class TestEnforced:
             observed["output"],
             *observed["texts"],
         ]
-        assert len(records) > 100, "the processes were not watched"
         assert [text for text in records if secret in text] == []
         shown = re.compile(rf"(?<![\d.])(?:{'|'.join(sorted(codes))})(?!\d)")
         assert [found[0] for text in records if (found := shown.search(text))] == []
+
+    def test_who_was_there_before_stays(self, observed: dict[str, Any]) -> None:
+        """They were told of, too, and could not come in any more."""
+        assert observed["heard"] == "after"
+        assert re.search(rf"user: {BEN}\n", observed["output"])
 
     def test_nothing_of_the_canary_is_left(self, people: People) -> None:
         assert people.on(f"ls -A {STORE}").split() == [ANNA]
@@ -299,6 +352,44 @@ class TestEnforced:
         assert people.administers(ANNA, PASSWORD, code)
         assert people.administers(ROBOT, PASSWORD)
 
+    def test_sudo_for_a_login_shell_does_so_too(self, people: People) -> None:
+        people.enrol()
+        code = people.anna.scratch_codes[1].reveal().decode()
+        assert not people.administers(ANNA, PASSWORD, options="-i")
+        assert people.administers(ANNA, PASSWORD, code, options="-i")
+        assert people.administers(ROBOT, PASSWORD, options="-i")
+
+    def test_the_console_asks_for_a_code_after_the_password(self, people: People) -> None:
+        people.enrol()
+        code = people.anna.scratch_codes[2].reveal().decode()
+        assert not people.logs_in_at_the_console(ANNA, PASSWORD, "")
+        assert not people.logs_in_at_the_console(ANNA, PASSWORD, "12345678")
+        assert not people.logs_in_at_the_console(ANNA, "wrong", code)
+        people.enrol()
+        assert people.logs_in_at_the_console(ANNA, PASSWORD, code)
+        assert not people.logs_in_at_the_console(BEN, PASSWORD, "12345678")
+        assert people.logs_in_at_the_console(GLASS, PASSWORD)
+
+    def test_on_a_read_only_root_keys_alone_enter(self, people: People) -> None:
+        people.enrol()
+        code = people.anna.scratch_codes[3].reveal().decode()
+        with read_only_root(people):
+            assert not people.enters(ANNA, code)
+            assert people.enters(ROBOT)
+            assert people.enters(GLASS)
+        assert people.enters(ANNA, code)
+
+    def test_on_a_full_disk_keys_alone_enter(self, people: People) -> None:
+        people.enrol()
+        code = people.anna.scratch_codes[4].reveal().decode()
+        with full_disk(people):
+            assert not people.enters(ANNA, code)
+            assert people.enters(ROBOT)
+            assert people.enters(GLASS)
+            told = people.on("/usr/libexec/debvisor/mfa-metrics")
+        assert "debvisor_mfa_store_usable 0\n" in told
+        assert people.enters(ANNA, code)
+
     def test_metrics_tell_it(self, people: People) -> None:
         told = people.on("/usr/libexec/debvisor/mfa-metrics")
         assert "debvisor_node_mfa_enabled 1\n" in told
@@ -321,31 +412,6 @@ class TestEnforced:
         assert run.status == 0, run.output[-3000:]
         assert people.files() == before
         everybody_enters_as_before(people)
-
-
-class Watch(threading.Thread):
-    """Note the arguments and variables of every process of this machine meanwhile."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: set[str] = set()
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        while not self._over.wait(0.02):
-            for process in filter(str.isdigit, os.listdir("/proc")):
-                for name in ("cmdline", "environ"):
-                    with suppress(OSError):
-                        text = Path("/proc", process, name).read_bytes()
-                        self.texts.add(text.decode(errors="replace"))
-
-    def __enter__(self) -> Watch:
-        self.start()
-        return self
-
-    def __exit__(self, *_failure: object) -> None:
-        self._over.set()
-        self.join()
 
 
 class TestKilled:
@@ -372,6 +438,22 @@ class TestKilled:
             assert people.files() == before, call
             everybody_enters_as_before(people)
         assert changed >= len(PROOFS), "it was mostly killed before it changed anything"
+
+    def test_before_it_takes_back_what_failed_its_proof(
+        self, people: People, before: str, ssh: CountedSsh
+    ) -> None:
+        glass = {**people.options()["break_glass"], "private_key": str(people.key(BEN))}
+        ssh.reset()
+        assert people.module(ssh.options, **people.options(break_glass=glass)).status != 0
+        calls = ssh.calls
+        changed = 0
+        for call in range(calls - 2, calls + 1):
+            killed_at(people, ssh, call, confirm_within=15, break_glass=glass)
+            changed += not settled(people)
+            eventually(f"all is taken back, killed at call {call}", lambda: settled(people), 60)
+            assert people.files() == before, call
+            everybody_enters_as_before(people)
+        assert changed, "all was taken back before the controller was killed"
 
     def test_and_the_host_goes_down_meanwhile(
         self, people: People, before: str, ssh: CountedSsh

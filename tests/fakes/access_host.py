@@ -101,6 +101,7 @@ class FakeSshd:
             "kbdinteractiveauthentication": "no",
             "usepam": "yes",
             "pubkeyauthentication": "yes",
+            "authorizedkeysfile": ".ssh/authorized_keys .ssh/authorized_keys2",
         }
         return {**debian, **everywhere, **matched}
 
@@ -133,6 +134,7 @@ class AccessHost:
             service=str(base / "pam/sshd"),
             also_include=str(base / "pam/debvisor-mfa-also"),
             sudo=str(base / "pam/sudo"),
+            sudo_login=str(base / "pam/sudo-i"),
             console=str(base / "pam/login"),
             store=str(base / "totp"),
             canary_keys=str(base / "canary.keys"),
@@ -142,6 +144,7 @@ class AccessHost:
         self.service.write_text(DEBIAN)
         self.service.chmod(0o644)
         (base / "pam/sudo").write_text(SUDO)
+        (base / "pam/sudo-i").write_text(SUDO)
         self.sshd = FakeSshd(Path(self.places.drop_in))
         self.accounts = {
             "root": account(0),
@@ -150,6 +153,9 @@ class AccessHost:
             "firefighter": account(1002, "sudo"),
             "debvisor-canary": account(999),
         }
+        for name in self.accounts:
+            self.keys(name).parent.mkdir(parents=True)
+            self.keys(name).write_text("# from the laptop\nssh-ed25519 AAAA\n")
         self.groups: dict[str, tuple[str, ...]] = {}
         self.pam_module = True
         self.clock = SimpleNamespace(source="chrony", offset=0.1, why="")
@@ -160,13 +166,20 @@ class AccessHost:
     def service(self) -> Path:
         return self.base / "pam/sshd"
 
+    def keys(self, name: str) -> Path:
+        return self.base / "home" / name / ".ssh/authorized_keys"
+
+    def _find(self, name: str) -> Any:
+        found = self.accounts.get(name)
+        return found and SimpleNamespace(**vars(found), home=str(self.keys(name).parents[1]))
+
     def operation(self) -> SshAccess:
         uid = self.base.stat().st_uid
         ports = Ports(
             self.files,
             self.sshd,
             SimpleNamespace(
-                find=self.accounts.get,
+                find=self._find,
                 members=self.groups.get,
                 people=lambda: ("anna", "ben", "root"),
             ),

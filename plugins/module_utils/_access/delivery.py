@@ -13,6 +13,7 @@ from .._core.secret import Secret
 from .enrolment import Enrolment, provisioning_uri
 
 TERMINAL, PNG = "terminal", "png"
+WARNING = "Keep the codes where your authenticator is not. Then destroy this text: it is not made a second time.\n"
 
 
 class Pictures(Protocol):
@@ -63,17 +64,26 @@ def parts(enrolment: Enrolment, naming: Naming, pictures: Pictures) -> Iterator[
         yield Part(".png", Secret(pictures.png(uri)))
 
 
+def scratch_part(enrolment: Enrolment, naming: Naming) -> Part:
+    """Return what to hand over where the secret stayed: new scratch codes, and nothing that their owner has already."""
+    text = f"New scratch codes for the second factor of {naming.label} at {naming.issuer}\n\nThe former ones are void. "
+    return Part(".txt", Secret(text + _scratch_codes(enrolment) + WARNING))
+
+
 def _letter(enrolment: Enrolment, naming: Naming, uri: str, drawn: str) -> str:
     key = enrolment.secret.reveal().decode()
     groups = " ".join(key[start : start + 4] for start in range(0, len(key), 4))
-    codes = "".join(f"    {code.reveal().decode()}\n" for code in enrolment.scratch_codes)
     how = "Scan the picture with your authenticator" if naming.picture else "Open the address"
-    scratch = f"Each of these codes replaces one code of the authenticator, once:\n\n{codes}\n"
     return (
         f"The second factor of {naming.label} at {naming.issuer}\n\n"
         f"{how}, or enter the key by hand: by time, 6 digits, {enrolment.step} seconds.\n\n"
         f"Key:      {groups}\n"
         f"Address:  {uri}\n\n"
-        f"{drawn}{scratch if codes else ''}"
-        "Keep the codes where your authenticator is not. Then destroy this text: it is not made a second time.\n"
+        f"{drawn}{_scratch_codes(enrolment)}{WARNING}"
     )
+
+
+def _scratch_codes(enrolment: Enrolment) -> str:
+    codes = "".join(f"    {code.reveal().decode()}\n" for code in enrolment.scratch_codes)
+    told = f"Each of these codes replaces one code of the authenticator, once:\n\n{codes}\n"
+    return told if codes else ""

@@ -97,10 +97,14 @@ def fresh(
 ) -> Enrolment:
     """Return a new enrolment, with the given secret or a new one."""
     drawn = secret or Secret(base64.b32encode(source.randbytes(SECRET_BYTES)))
-    codes = source.sample(range(10_000_000, 100_000_000), scratch_codes)
-    return Enrolment(
-        drawn, (*POLICY, (SINCE, str(int(now)))), tuple(Secret(str(code)) for code in codes)
-    )
+    codes = drawn_scratch_codes(scratch_codes, source)
+    return Enrolment(drawn, (*POLICY, (SINCE, str(int(now)))), codes)
+
+
+def drawn_scratch_codes(count: int, source: random.Random = SYSTEM_RANDOM) -> tuple[Secret, ...]:
+    """Return so many new scratch codes."""
+    codes = source.sample(range(10_000_000, 100_000_000), count)
+    return tuple(Secret(str(code)) for code in codes)
 
 
 def adopted(enrolment: Enrolment, now: float) -> Enrolment:

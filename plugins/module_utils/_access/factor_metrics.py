@@ -16,16 +16,21 @@ HASHED = 12
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is told. ``expiries`` are the last days of exemptions, by whom they are for."""
+    """What is told. ``expiries`` are the last days of exemptions, by whom they are for.
+
+    ``taken_back`` is when a change of logins was last taken back because nobody could prove or confirm it.
+    """
 
     enabled: bool
     enrolled: Mapping[str, bool]
     expiries: Mapping[str, date]
-    break_glass_used: float | None
+    break_glass_used: float | None = None
+    store_usable: bool = True
+    taken_back: float | None = None
 
 
 def render(facts: Facts, *, hash_names: bool) -> str:
-    """Return the metrics. A break-glass account that was never used has the time 0."""
+    """Return the metrics. What never happened has the time 0."""
     return "\n".join(_lines(facts, hash_names)) + "\n"
 
 
@@ -47,6 +52,12 @@ def _lines(facts: Facts, hash_names: bool) -> Iterator[str]:
     yield "# HELP debvisor_mfa_break_glass_last_use_timestamp_seconds When break-glass was last used."
     yield "# TYPE debvisor_mfa_break_glass_last_use_timestamp_seconds gauge"
     yield f"debvisor_mfa_break_glass_last_use_timestamp_seconds {facts.break_glass_used or 0:.0f}"
+    yield "# HELP debvisor_mfa_store_usable Whether PAM can write down a login; where it cannot, no code opens."
+    yield "# TYPE debvisor_mfa_store_usable gauge"
+    yield f"debvisor_mfa_store_usable {int(facts.store_usable)}"
+    yield "# HELP debvisor_mfa_taken_back_timestamp_seconds When a change of logins was last taken back, unproven."
+    yield "# TYPE debvisor_mfa_taken_back_timestamp_seconds gauge"
+    yield f"debvisor_mfa_taken_back_timestamp_seconds {facts.taken_back or 0:.0f}"
 
 
 def _hash(name: str) -> str:

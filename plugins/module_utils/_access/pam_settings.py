@@ -48,16 +48,21 @@ def also_include(store: str, users: Sequence[str], groups: Sequence[str]) -> str
 
 
 def _code(store: str) -> str:
-    return f"auth required pam_google_authenticator.so secret={store}/${{USER}} user=root"
+    """Return the line that asks.
+
+    Without ``noskewadj`` three old codes of three steps in a row would be taken for those of a clock that is slow, even
+    by half a day, and open from then on. A skew that an enrolment brought along still counts.
+    """
+    return f"auth required pam_google_authenticator.so secret={store}/${{USER}} user=root noskewadj"
 
 
-def also_demanding(text: str, name: str) -> str:
+def also_demanding(text: str, name: str, where: str) -> str:
     """Return a service's file with the include after the password.
 
     :raises UnknownLayout: where there is not exactly one include of common-auth.
     """
     lines = also_former(text, name).splitlines(keepends=True)
-    at = _place(lines)
+    at = _place(lines, where)
     lines.insert(at + 1, f"{ALSO_MARK}\n@include {name}\n")
     return "".join(lines)
 
@@ -67,28 +72,28 @@ def also_former(text: str, name: str) -> str:
     return text.replace(f"{ALSO_MARK}\n@include {name}\n", "")
 
 
-def _place(lines: Sequence[str]) -> int:
+def _place(lines: Sequence[str], where: str) -> int:
     places = [at for at, line in enumerate(lines) if PASSWORD.fullmatch(line.rstrip("\n"))]
     if len(places) != 1:
         raise UnknownLayout(
-            "a PAM service is not as Debian has it",
-            why=f"it includes common-auth {len(places)} times, not once",
+            f"{where} is not as Debian has it",
+            why=f"{where} includes common-auth {len(places)} times, not once",
             hint="Put one '@include common-auth' where the password is asked for, and run again",
         )
     return places[0]
 
 
-def demanding(text: str, name: str) -> str:
+def demanding(text: str, name: str, where: str) -> str:
     """Return the service's file with our include in the place of the password.
 
     :raises UnknownLayout: where there is not exactly one include of common-auth, or other lines decide as well.
     """
     lines = former(text, name).splitlines(keepends=True)
-    at = _place(lines)
+    at = _place(lines, where)
     if others := [line.strip() for line in lines if AUTH.match(line.lstrip())]:
         raise UnknownLayout(
-            "the PAM service of sshd is not as Debian has it",
-            why=f"these lines decide, too: {'; '.join(others)}",
+            f"{where} is not as Debian has it",
+            why=f"these lines of {where} decide, too: {'; '.join(others)}",
             hint="Take the auth lines of others out, and run again",
         )
     replaced = lines[at].rstrip("\n")

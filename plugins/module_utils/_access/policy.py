@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 from typing import Any
 
 from .._core.errors import Problem
@@ -155,9 +155,16 @@ def _break_glass(given: Mapping[str, Any], problems: list[Problem]) -> BreakGlas
     networks = []
     for text in given["networks"]:
         try:
-            networks.append(ip_network(text))
+            interface = ip_interface(text)
         except ValueError as cause:
             problems.append(Problem("break_glass.networks", str(cause)))
+            continue
+        if interface.ip != interface.network.network_address:
+            told = f"{text} is an address in {interface.network}; name the network"
+            problems.append(Problem("break_glass.networks", told))
+        networks.append(interface.network)
+    if not given["reason"].strip():
+        problems.append(Problem("break_glass.reason", "is empty"))
     if not given["networks"]:
         problems.append(Problem("break_glass.networks", "is empty, so it could never be used"))
     return BreakGlass(given["user"], tuple(networks), given["reason"])

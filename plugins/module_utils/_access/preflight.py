@@ -57,6 +57,8 @@ class Situation:
     """Every account that is named anywhere, or belongs to an exempt group; None where there is none."""
     groups: Mapping[str, Sequence[str] | None]
     """The members of exempt groups; None where there is no such group."""
+    keyless: Sequence[str]
+    """Who has no public key, and where it was looked for."""
     effective: Sequence[str]
     """In what sshd's answers would differ from what is wanted."""
     people: Sequence[str] = ()
@@ -89,11 +91,20 @@ def judge(policy: Policy, seen: Situation) -> list[Check]:
             "" if seen.pam_module else "pam_google_authenticator.so is not there",
             "Install libpam-google-authenticator; the role debvisor.hci.mfa does",
         ),
-        Check("pam", seen.pam_problem, "Bring /etc/pam.d/sshd to Debian's layout"),
+        Check(
+            "pam",
+            seen.pam_problem,
+            "Bring the file to Debian's layout, or install the package that brings it",
+        ),
         Check("store", seen.store_problem, "Make room, or mend the folder; nobody could log in"),
         Check("clock", _clock(seen), "Let chrony or systemd-timesyncd set the clock"),
         Check("accounts", _accounts(policy, seen), "Make the accounts, or take their names out"),
         Check("enrolled", _enrolled(policy, seen), "Enrol them with debvisor.hci.totp_secret"),
+        Check(
+            "keys",
+            "; ".join(seen.keyless),
+            "Put their public keys there, or take their names out: passwords open nothing any more",
+        ),
         Check("exemptions", _exemptions(policy, seen), "Renew the exemption, or enrol who had it"),
         Check("automation", _automation(policy, seen), "Exempt the account that Ansible comes as"),
         Check(
@@ -128,9 +139,12 @@ def report(policy: Policy, seen: Situation) -> dict[str, Any]:
 
 def _clock(seen: Situation) -> str:
     """Both must agree where both are known; where neither is, nobody knows."""
-    offsets = {seen.clock.source: seen.clock.offset, "control node": seen.controller.clock_offset}
+    offsets = {
+        seen.clock.source: seen.clock.offset,
+        "the control node": seen.controller.clock_offset,
+    }
     known = {source: offset for source, offset in offsets.items() if offset is not None}
-    off = [f"by the {who} it is {by:.1f} s off" for who, by in known.items() if by >= HALF_A_STEP]
+    off = [f"by {who} it is {by:.1f} s off" for who, by in known.items() if by >= HALF_A_STEP]
     if not known:
         return f"nobody knows how far it is off ({seen.clock.why})"
     return "; ".join(off)
@@ -177,17 +191,23 @@ def _break_glass(policy: Policy, seen: Situation) -> str:
     found = policy.break_glass
     if found is None:
         return "there is no break-glass account"
+    told = []
     account = seen.accounts.get(found.user)
     if account is not None and not account.usable:
-        return f"the shell of {found.user} lets nobody work"
+        told.append(f"the shell of {found.user} lets nobody work")
     if account is not None and not _administers(policy, account):
-        return f"{found.user} may not administer: it is neither root nor in {_listed(policy.admin_groups)}"
+        admins = _listed(policy.admin_groups)
+        told.append(f"{found.user} may not administer: it is neither root nor in {admins}")
     if not seen.client or not found.admits(seen.client):
         where = seen.client or "an unknown address"
-        return f"it cannot be proven: the control node comes from {where}, which is in none of its networks"
+        told.append(
+            f"it cannot be proven: the control node comes from {where}, which is in none of its networks"
+        )
     if not seen.controller.break_glass_key:
-        return "it cannot be proven: the control node was given no key for it"
-    return ""
+        told.append(
+            "it cannot be proven: the control node was given no key for it, or the file is not there"
+        )
+    return "; ".join(told)
 
 
 def _second_path(policy: Policy, seen: Situation) -> str:

@@ -151,6 +151,7 @@ class SshAccess(Operation[Wanted, Observed]):
         return {
             places.also_include: "is what others than sshd include",
             places.sudo: f"sudo {how}",
+            places.sudo_login: f"sudo -i {how}",
             places.console: f"the console {how}",
             places.include: "is what PAM asks sshd's callers for",
             places.service: f"PAM {how}, and for no password" if enforced else f"PAM {how}",

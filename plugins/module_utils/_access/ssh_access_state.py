@@ -16,6 +16,7 @@ from . import pam_settings, sshd_settings
 from .pam_settings import UnknownLayout
 from .policy import Policy
 from .preflight import Controller, Situation
+from .sshd_settings import Expectation
 from .totp_secret_info import Store, TotpSecretInfo
 from .totp_secret_operation import ROOT
 
@@ -77,6 +78,8 @@ class Places:
     service: str
     also_include: str
     sudo: str
+    sudo_login: str
+    """What ``sudo -i`` asks: it is a service of its own."""
     console: str
     store: str
     canary_keys: str
@@ -85,8 +88,8 @@ class Places:
     @property
     def files(self) -> tuple[str, ...]:
         """What is written, in this order: PAM before sshd, and what is included before who includes it."""
-        ours = (self.also_include, self.sudo, self.console, self.include, self.service)
-        return (*ours, self.drop_in)
+        others = (self.sudo, self.sudo_login, self.console)
+        return (self.also_include, *others, self.include, self.service, self.drop_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Ports:
     client: Callable[[], tuple[str, int] | None]
 
 
+Answer = tuple[Expectation, Mapping[str, str]]
+"""What has to hold of somebody, and what sshd says."""
 Texts = Mapping[str, "str | None"]
 """What files hold, by their paths; None where there is none. Asking for a code, they are written in this order."""
 
@@ -143,7 +148,7 @@ class SshAccessState:
         service = texts[self._places.service]
         return {
             self._places.also_include: None,
-            **{path: self._also_former(texts[path]) for path in self._also.values()},
+            **{path: self._also_former(texts[path]) for path in self._also},
             self._places.include: None,
             self._places.service: service and pam_settings.former(service, self._include_name),
             self._places.drop_in: None,
@@ -161,19 +166,23 @@ class SshAccessState:
         return {
             places.also_include: also,
             **{
-                path: pam_settings.also_demanding(texts[path] or "", self._also_name)
+                path: pam_settings.also_demanding(texts[path] or "", self._also_name, path)
                 if name in policy.also
                 else self._also_former(texts[path])
-                for name, path in self._also.items()
+                for path, name in self._also.items()
             },
             places.include: pam_settings.include(places.store, "".join(glass), places.alarm),
-            places.service: pam_settings.demanding(texts[places.service] or "", self._include_name),
+            places.service: pam_settings.demanding(
+                texts[places.service] or "", self._include_name, places.service
+            ),
             places.drop_in: self._drop_in(policy),
         }
 
     @property
     def _also(self) -> Mapping[str, str]:
-        return {"sudo": self._places.sudo, "console": self._places.console}
+        """Return the files of other services, and what they are part of."""
+        places = self._places
+        return {places.sudo: "sudo", places.sudo_login: "sudo", places.console: "console"}
 
     def _also_former(self, text: str | None) -> str | None:
         return text and pam_settings.also_former(text, self._also_name)
@@ -200,6 +209,8 @@ class SshAccessState:
             for each in policy.exemptions
             if each.kind == "group"
         }
+        accounts = {name: ports.accounts.find(name) for name in _named(policy, groups)}
+        answers, complaint = self._rehearsed(policy, texts)
         return Situation(
             today=datetime.fromtimestamp(self.now(), UTC).date(),
             controller=controller,
@@ -209,9 +220,10 @@ class SshAccessState:
             store_problem=ports.store.condition().problem,
             clock=ports.clock_sync.reading(),
             enrolments={user: self._factors.about(user) for user in policy.users},
-            accounts={name: ports.accounts.find(name) for name in _named(policy, groups)},
+            accounts=accounts,
+            keyless=self._keyless(policy, accounts, answers),
             groups=groups,
-            effective=self._rehearsed_problems(policy, texts),
+            effective=complaint or _differences(answers),
             people=ports.accounts.people(),
             sessions=ports.sshd.sessions(),
         )
@@ -227,22 +239,46 @@ class SshAccessState:
             return cause.why
         return ""
 
-    def _rehearsed_problems(self, policy: Policy, texts: Texts) -> list[str]:
+    def _keyless(
+        self, policy: Policy, accounts: Mapping[str, Any], answers: Iterable[Answer]
+    ) -> list[str]:
+        """Return who has no public key, by where sshd looks for them."""
+        found = {}
+        for each, effective in answers:
+            account = accounts.get(each.user)
+            if account is None or not account.usable or each.user == policy.canary:
+                continue
+            files = sshd_settings.key_files(effective, each.user, account.home)
+            if files and not any(self._has_key(path) for path in files):
+                found[each.user] = f"{each.user} has none in {' or '.join(files)}"
+        return list(found.values())
+
+    def _has_key(self, path: str) -> bool:
+        try:
+            text = self._text(path) or ""
+        except DebvisorError:
+            return False
+        lines = (line.strip() for line in text.splitlines())
+        return any(line and not line.startswith("#") for line in lines)
+
+    def _rehearsed(self, policy: Policy, texts: Texts) -> tuple[list[Answer], list[str]]:
         """Let sshd say what would hold. Where the drop-in is in place already, what holds is what would."""
         content = self._drop_in(policy)
         if texts[self._places.drop_in] == content:
-            return self.problems(policy)
-        return self._differences(policy, lambda who: self._ports.sshd.rehearsed(content, who))
+            return self._answers(policy, self._ports.sshd.effective)
+        return self._answers(policy, lambda who: self._ports.sshd.rehearsed(content, who))
 
     def problems(self, policy: Policy) -> list[str]:
         """Let sshd say what holds, and return in what that is not what is wanted."""
-        return self._differences(policy, self._ports.sshd.effective)
+        answers, complaint = self._answers(policy, self._ports.sshd.effective)
+        return complaint or _differences(answers)
 
-    def _differences(
+    def _answers(
         self,
         policy: Policy,
         ask: Callable[[Iterable[tuple[str, str]]], list[Mapping[str, str]]],
-    ) -> list[str]:
+    ) -> tuple[list[Answer], list[str]]:
+        """Return what sshd says of everybody, or else why it says nothing."""
         members = {
             each.name: self._ports.accounts.members(each.name) or ()
             for each in policy.exemptions
@@ -252,9 +288,12 @@ class SshAccessState:
         try:
             answers = ask([(each.user, each.address) for each in expected])
         except DebvisorError as cause:
-            return [str(cause)]
-        pairs = zip(expected, answers, strict=True)
-        return [problem for each, answer in pairs if (problem := each.problem(answer))]
+            return [], [str(cause)]
+        return list(zip(expected, answers, strict=True)), []
+
+
+def _differences(answers: Iterable[Answer]) -> list[str]:
+    return [problem for each, answer in answers if (problem := each.problem(answer))]
 
 
 def _named(policy: Policy, groups: Mapping[str, tuple[str, ...] | None]) -> set[str]:

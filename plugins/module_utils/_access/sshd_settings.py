@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +14,7 @@ from .policy import Policy
 
 HEADER = "# Written by debvisor.hci.ssh_access. It asks for a second factor; see docs/mfa.md."
 KEY, KEY_AND_CODE = "publickey", "publickey,keyboard-interactive:pam"
+DEFAULT_KEYS = ".ssh/authorized_keys"
 EVERYWHERE = {"pubkeyauthentication": "yes", "kbdinteractiveauthentication": "yes", "usepam": "yes"}
 
 
@@ -32,6 +35,18 @@ class Expectation:
             if effective.get(keyword) != value
         ]
         return f"for {self.user} from {self.address} {' and '.join(wrong)}" if wrong else ""
+
+
+def key_files(effective: Mapping[str, str], user: str, home: str) -> list[str]:
+    """Return where an account's public keys are; nothing where they may come from elsewhere, too."""
+    elsewhere = ("authorizedkeyscommand", "trustedusercakeys")
+    if any(effective.get(keyword, "none") != "none" for keyword in elsewhere):
+        return []
+    tokens = {"%%": "%", "%h": home, "%u": user}
+    return [
+        posixpath.join(home, re.sub("%[%hu]", lambda found: tokens[found[0]], pattern))
+        for pattern in effective.get("authorizedkeysfile", DEFAULT_KEYS).split()
+    ]
 
 
 def render(policy: Policy, canary_keys: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .._core import kept_file
@@ -16,13 +16,14 @@ from .._core.errors import DebvisorError, InvalidInput, Problem, Refused, Verifi
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.secret import Secret
 from .._core.waiting import Clock
-from .delivery import Naming, Part, Pictures, Sealer, parts, suffixes
+from .delivery import Naming, Part, Pictures, Sealer, parts, scratch_part, suffixes
 from .enrolment import (
     MOST_SCRATCH_CODES,
     Enrolment,
     EnrolmentInvalid,
     adopted,
     checked_secret,
+    drawn_scratch_codes,
     fresh,
     parse,
     render,
@@ -35,6 +36,8 @@ USER = re.compile(r"(?!\d+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
 """An account's name that is one part of a path, and no number."""
 NO_COLON = re.compile(r"[^:\x00-\x1f]+")
 ROOT = 0
+SCRATCH_CODES = "scratch_codes"
+"""What is made anew where the secret stays."""
 ENROL, PROTECT, REMOVE, SEAL, HAND_OVER = "enrol", "protect", "remove", "seal", "hand over"
 
 
@@ -72,6 +75,13 @@ class Wanted:
     @property
     def delivered(self) -> bool:
         return bool(self.deliver_to or self.recipient)
+
+    def keeps_secret(self, observed: Observed) -> bool:
+        """Tell whether the secret stays, and only new scratch codes are made."""
+        enrolment = observed.enrolment
+        if enrolment is None or self.regenerate != SCRATCH_CODES:
+            return False
+        return self.secret is None or enrolment.secret == self.secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +126,14 @@ class TotpSecret(Operation[Wanted, Observed]):
         self._host = host
         self._uid = uid
         self._made: Enrolment | None = None
+        self._secret_stays = False
         self._sealed: list[dict[str, str]] = []
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
         problems: list[Problem] = []
         user, state = params["user"], params["state"]
         if not USER.fullmatch(user):
-            problems.append(Problem("user", "is not the name of an account"))
+            problems.append(Problem("user", f"{user!r} is not the name of an account"))
         if state == "verified":
             if not CODE.fullmatch(params["code"]):
                 problems.append(Problem("code", "is not six digits"))
@@ -142,9 +153,13 @@ class TotpSecret(Operation[Wanted, Observed]):
                 secret = checked_secret(params["secret"])
             except ValueError as cause:
                 problems.append(Problem("secret", str(cause)))
-        for option in ("secret", "import_from"):
-            if params[option] is not None and params["regenerate"] == "always":
-                problems.append(Problem("regenerate", f"cannot be always where {option} is given"))
+        again = params["regenerate"]
+        for option, others in (("secret", {"always"}), ("import_from", {"always", SCRATCH_CODES})):
+            if params[option] is not None and again in others:
+                told = f"cannot be {again} where {option} is given"
+                problems.append(Problem("regenerate", told))
+        if params["regenerate"] == SCRATCH_CODES and not params["scratch_codes"]:
+            problems.append(Problem("scratch_codes", "is 0, where new ones are to be made"))
         label = params["label"] or f"{params['user']}@{self._host}"
         for option, text in (("issuer", params["issuer"]), ("label", label)):
             if not NO_COLON.fullmatch(text):
@@ -155,6 +170,8 @@ class TotpSecret(Operation[Wanted, Observed]):
                 not posixpath.isabs(path) or path.endswith("/") or "\0" in path
             ):
                 problems.append(Problem(option, "is not the absolute path of a file"))
+        if params["deliver"] == "encrypted" and not params["recipient"].strip():
+            problems.append(Problem("recipient", "is empty"))
         if not 0 <= params["scratch_codes"] <= MOST_SCRATCH_CODES:
             problems.append(Problem("scratch_codes", f"is not between 0 and {MOST_SCRATCH_CODES}"))
         picture = "" if params["qr"] == "none" else params["qr"]
@@ -245,14 +262,16 @@ class TotpSecret(Operation[Wanted, Observed]):
             effect = f"the enrolment, encrypted for {observed.recipient}"
             steps.insert(0, Action(SEAL, wanted.user, effect, payload=observed))
         if wanted.deliver_to:
-            for number, suffix in enumerate(suffixes(wanted.naming.picture)):
+            picture = "" if wanted.keeps_secret(observed) else wanted.naming.picture
+            for number, suffix in enumerate(suffixes(picture)):
                 target = wanted.deliver_to + (suffix if number else "")
                 steps.append(Action(HAND_OVER, target, "for root alone", payload=number))
         return steps
 
     def _check_code(self, observed: Observed, wanted: Wanted) -> None:
         if observed.enrolment is None:
-            raise Refused(f"{wanted.user} is not enrolled", why=observed.problem)
+            hint = "Look for the name in debvisor.hci.totp_secret_info, or enrol the user first"
+            raise Refused(f"{wanted.user} is not enrolled", why=observed.problem, hint=hint)
         code = (wanted.code or Secret("")).reveal().decode()
         verdict = judge(self._codes, observed.enrolment, code, observed.now)
         if verdict is not Verdict.RIGHT:
@@ -285,7 +304,7 @@ class TotpSecret(Operation[Wanted, Observed]):
                 message = self._sealer.seal(part.content.reveal(), wanted.recipient)
                 self._sealed.append({"name": wanted.user + part.suffix, "message": message})
         elif action.verb == ENROL:
-            content = render(self._enrolment(action.payload, wanted))
+            content = render(self._to_store(action, wanted))
             self._files.write(path, content, mode=MODES[0], uid=self._uid, gid=-1)
         else:
             part = self._parts(self._made, wanted)[action.payload]
@@ -295,11 +314,28 @@ class TotpSecret(Operation[Wanted, Observed]):
         """Make the enrolment, once: what goes into the store is what is handed over."""
         if self._made is None:
             count = wanted.scratch_codes if wanted.delivered else 0
-            self._made = observed.elsewhere or fresh(observed.now, count, secret=wanted.secret)
+            self._secret_stays = wanted.keeps_secret(observed)
+            if self._secret_stays and observed.enrolment is not None:
+                codes = drawn_scratch_codes(count)
+                self._made = replace(observed.enrolment, scratch_codes=codes)
+            else:
+                self._made = observed.elsewhere or fresh(observed.now, count, secret=wanted.secret)
         return self._made
 
+    def _to_store(self, action: Action, wanted: Wanted) -> Enrolment:
+        """Return what is to be in the file. Where the secret stays, a code may have been used since we looked."""
+        made = self._enrolment(action.payload, wanted)
+        if not self._secret_stays:
+            return made
+        now = parse(self._files.read(action.target), action.target)
+        return replace(now, scratch_codes=made.scratch_codes)
+
     def _parts(self, made: Enrolment | None, wanted: Wanted) -> list[Part]:
-        return list(parts(made, wanted.naming, self._pictures)) if made else []
+        if made is None:
+            return []
+        if self._secret_stays:
+            return [scratch_part(made, wanted.naming)]
+        return list(parts(made, wanted.naming, self._pictures))
 
     def undo(self, receipt: Receipt) -> None:
         if "kept" in receipt:
@@ -344,18 +380,27 @@ def _reason_to_enrol(observed: Observed, wanted: Wanted) -> str:
         return "the given secret in place of another"
     if wanted.regenerate == "always":
         return "a new secret in place of the former"
+    if wanted.regenerate == SCRATCH_CODES:
+        return "new scratch codes in place of the former"
     return ""
 
 
 def _check_may_enrol(observed: Observed, wanted: Wanted, reason: str) -> None:
-    if observed.facts is not None and observed.enrolment is None and wanted.regenerate == "never":
+    lenient = wanted.regenerate in {"if_invalid", "always"}
+    if observed.facts is not None and observed.enrolment is None and not lenient:
         raise DebvisorError(
-            f"the file of {wanted.user} in the store is no enrolment, and regenerate is never",
+            f"the file of {wanted.user} in the store is no enrolment, and regenerate is {wanted.regenerate}",
             why=observed.problem,
             hint="Allow its replacement with regenerate=if_invalid; the user then gets a new secret",
         )
-    known = wanted.secret is not None or observed.elsewhere is not None
-    if not known and not wanted.delivered:
+    if wanted.delivered:
+        return
+    if wanted.keeps_secret(observed):
+        raise DebvisorError(
+            f"{wanted.user} would get {reason}, and nobody would ever see them",
+            hint="Say where they go with deliver",
+        )
+    if wanted.secret is None and observed.elsewhere is None:
         raise DebvisorError(
             f"{wanted.user} would get {reason} that nobody ever sees, and be locked out",
             hint="Say where it goes with deliver",
@@ -365,6 +410,8 @@ def _check_may_enrol(observed: Observed, wanted: Wanted, reason: str) -> None:
 def _fingerprint_to_be(observed: Observed, wanted: Wanted) -> str:
     if observed.elsewhere is not None:
         return observed.elsewhere.secret.fingerprint
+    if wanted.keeps_secret(observed) and observed.enrolment is not None:
+        return observed.enrolment.secret.fingerprint
     return wanted.secret.fingerprint if wanted.secret else "made when it is written"
 
 

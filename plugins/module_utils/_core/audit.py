@@ -16,7 +16,7 @@ import json
 import os
 import pwd
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,6 +138,20 @@ class Audit:
                     result = _result(line, transaction) or result
         return result
 
+    def last(self, operation: str, results: Collection[str]) -> datetime | None:
+        """Return when an operation last ended in one of these ways; None where it never did.
+
+        :raises OSError: as the system says it.
+        """
+        found = None
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as stream:
+            for line in stream:
+                if f'"operation": "{operation}"'.encode() in line:
+                    record = _record(line)
+                    if record.get("operation") == operation and record["result"] in results:
+                        found = datetime.fromisoformat(record["time"])
+        return found
+
     def _open(self) -> BinaryIO:
         if not self.path.parent.is_dir():
             with private_umask():
@@ -147,11 +161,16 @@ class Audit:
 
 
 def _result(line: bytes, transaction: str) -> str:
-    try:
-        record = json.loads(line)
-    except ValueError:  # a torn line
-        return ""
+    record = _record(line)
     return str(record["result"]) if record.get("transaction") == transaction else ""
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Return what a line holds; nothing where it is torn."""
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {}
 
 
 def _last_line(stream: BinaryIO) -> bytes:

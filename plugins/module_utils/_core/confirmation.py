@@ -16,6 +16,7 @@ SHORTEST, LONGEST = 5, 3600
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "confirm_within": {"type": "float", "default": 60},
     "confirm": {"type": "str"},
+    "take_back": {"type": "str"},
 }
 """The options of every module whose changes are confirmed, documented in the fragment ``commit_confirm``."""
 

@@ -292,6 +292,54 @@ def revert(
     return outcome
 
 
+def take_back(
+    operation: Operation[Any, Any],
+    identity: str,
+    records: Records,
+    dead_man: DeadMan,
+    *,
+    check: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> Outcome:
+    """Take the change that awaits its confirmation back now, for whoever found out that it must not stay.
+
+    Where that fails its dead-man stays armed, and tries again. A second time changes nothing.
+    """
+    outcome = Outcome(identity)
+    try:
+        transaction = records.journal.find(identity)
+        if transaction is None:
+            with recording("audit file", records.audit.path, f"{NOTHING_CHANGED}. {MEND}"):
+                final = records.audit.result_of(identity) == CONFIRMED
+            if final:
+                raise _final(identity)
+            return outcome
+        if transaction.committed:
+            raise _final(identity)
+        if transaction.operation != operation.name:
+            raise Conflict(
+                f"the change {identity} cannot be taken back",
+                why=f"it is one of {transaction.operation}, not of {operation.name}",
+            )
+    except Exception as failure:  # as in execute()
+        outcome.failure = failure
+        return outcome
+    if check:
+        return outcome
+    outcome = revert(operation, identity, records, lock_timeout=lock_timeout)
+    if outcome.failure is None:
+        _disarm(dead_man, identity, outcome)
+    return outcome
+
+
+def _final(identity: str) -> Conflict:
+    return Conflict(
+        f"the change {identity} cannot be taken back",
+        why="it was confirmed, and is final",
+        hint="Run with the options of before to bring back what was there",
+    )
+
+
 def _undecided(
     operation: Operation[Any, Any], scope: str, records: Records, dead_man: DeadMan | None
 ) -> str:
@@ -564,10 +612,16 @@ def run(
     records = records or Records.default()
     check = module.check_mode
     gc.disable()  # the process ends with the module, and looking through 10,000 records for cycles costs a third of it
-    identity = module.params.get("confirm")
-    if identity and dead_man is not None:
-        outcome = confirm(
-            operation, identity, records, dead_man, check=check, lock_timeout=lock_timeout
+    decisions = {"confirm": confirm, "take_back": take_back}
+    decided = next((name for name in decisions if module.params.get(name)), None)
+    if decided and dead_man is not None:
+        outcome = decisions[decided](
+            operation,
+            module.params[decided],
+            records,
+            dead_man,
+            check=check,
+            lock_timeout=lock_timeout,
         )
     else:
         outcome = execute(

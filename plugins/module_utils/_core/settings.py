@@ -90,6 +90,7 @@ def ssh_access_places() -> dict[str, str]:
         "service": "/etc/pam.d/sshd",
         "also_include": "/etc/pam.d/debvisor-mfa-also",
         "sudo": "/etc/pam.d/sudo",
+        "sudo_login": "/etc/pam.d/sudo-i",
         "console": "/etc/pam.d/login",
         "store": str(totp_dir()),
         "canary_keys": str(CONFIG_DIR / "canary.keys"),

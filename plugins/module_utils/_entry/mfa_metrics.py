@@ -17,6 +17,7 @@ from .._access.ssh_access_state import NOWHERE
 from .._access.sshd_settings import KEY_AND_CODE
 from .._access.totp_secret_info import TotpSecretInfo
 from .._core import settings
+from .._core.audit import Audit
 from .._core.durable import write_whole
 from .._core.errors import DebvisorError
 from .._ports.files import Files
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=settings.mfa_config())
     parser.add_argument("--store", type=Path, default=settings.totp_dir())
     parser.add_argument("--used", type=Path, default=settings.break_glass_use())
+    parser.add_argument("--audit", type=Path, default=settings.audit_file())
     parser.add_argument("--output", type=Path, help="file for node_exporter's textfile collector")
     options = parser.parse_args(arguments)
     try:
@@ -49,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _facts(config: Mapping[str, Any], options: argparse.Namespace) -> Facts:
     places = settings.ssh_access_places()
     [asked] = Sshd(Path(places["drop_in"])).effective([(config["canary"], NOWHERE)])
-    factors = TotpSecretInfo(Files(), TotpStore(options.store), str(options.store))
+    store = TotpStore(options.store)
+    factors = TotpSecretInfo(Files(), store, str(options.store))
+    taken_back = Audit(options.audit).last("ssh_access", {"reverted", "unwound"})
     return Facts(
         enabled=asked.get("authenticationmethods") == KEY_AND_CODE,
         enrolled={user: factors.about(user)["enrolled"] for user in config["users"]},
@@ -57,4 +61,6 @@ def _facts(config: Mapping[str, Any], options: argparse.Namespace) -> Facts:
         break_glass_used=json.loads(options.used.read_bytes())["used"]
         if options.used.exists()
         else None,
+        store_usable=not store.condition().problem,
+        taken_back=taken_back.timestamp() if taken_back else None,
     )

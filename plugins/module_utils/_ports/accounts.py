@@ -23,6 +23,7 @@ class Account:
     groups: frozenset[str]
     usable: bool
     """Whether the shell lets its owner work."""
+    home: str = ""
 
 
 class Accounts:
@@ -35,7 +36,8 @@ class Accounts:
         except KeyError:
             return None
         groups = {_group(number) for number in os.getgrouplist(name, found.pw_gid)}
-        return Account(name, found.pw_uid, frozenset(groups), not found.pw_shell.endswith(SHUT))
+        usable = not found.pw_shell.endswith(SHUT)
+        return Account(name, found.pw_uid, frozenset(groups), usable, found.pw_dir)
 
     def members(self, group: str) -> tuple[str, ...] | None:
         """Return who belongs to a group, be it as their first one; None where there is no such group."""

@@ -44,7 +44,7 @@ class ClockSync:
         try:
             told = run(words, timeout=TIMEOUT).stdout.strip()
         except DebvisorError as cause:
-            return Reading("kernel", None, str(cause))
+            return Reading("the kernel", None, str(cause))
         if told != "yes":
-            return Reading("kernel", None, "nothing disciplines the clock")
-        return Reading("kernel", 0.0)
+            return Reading("the kernel", None, "nothing disciplines the clock")
+        return Reading("the kernel", 0.0)

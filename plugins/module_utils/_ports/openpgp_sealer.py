@@ -81,8 +81,11 @@ class OpenPgpSealer:
                     hint="Install the package gpg",
                 ) from cause
         if done.returncode != 0:
-            said = [
-                line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()
-            ]
-            raise Refused("gpg does not take the recipient's certificate", why="; ".join(said[-2:]))
+            lines = done.stderr.decode(errors="replace").splitlines()
+            said = [line for line in lines if line.strip() and "keybox" not in line]
+            raise Refused(
+                "gpg does not take the recipient's certificate",
+                why="; ".join(said[-2:]).rstrip("."),
+                hint="Give gpg --armor --export USER",
+            )
         return done.stdout

@@ -128,17 +128,52 @@ def test_a_change_that_stays_is_not_said_to_be_taken_back() -> None:
     assert len(plugin.made) == 1
 
 
-def test_what_is_disproven_is_not_confirmed() -> None:
-    class Disproven(Plugin):
-        def _disproof(self, result: dict[str, Any], ends: float) -> str:
-            assert ends == 10
-            return "nobody enters"
+class Disproven(Plugin):
+    """Its proofs fail."""
 
-    plugin = Disproven(AWAITS)
+    def _disproof(self, result: dict[str, Any], ends: float) -> str:
+        assert ends == 10
+        return "nobody enters"
+
+
+TAKEN_BACK = {"changed": False, "unwound": ["1-2"], "warnings": ["Took back"]}
+
+
+def test_what_is_disproven_is_taken_back_at_once_over_the_old_connection() -> None:
+    plugin = Disproven(AWAITS, TAKEN_BACK)
     result = plugin.run()
-    assert (result["failed"], result["confirmed"], plugin.made) == (True, False, [])
-    assert "takes it back by itself: nobody enters" in result["msg"]
+    assert result == {
+        "changed": False,
+        "failed": True,
+        "confirmed": False,
+        "taken_back": True,
+        "msg": "The change is not confirmed, and was taken back: nobody enters",
+        "warnings": ["Took back"],
+    }
+    assert plugin.asked[-1] == ("first", {"state": "present", "take_back": "1-2"})
+    assert plugin.made == []
     assert plugin.first.closed == 1
+
+
+def test_a_host_that_cannot_be_reached_at_once_is_asked_again() -> None:
+    plugin = Disproven(AWAITS, UNREACHABLE, UNREACHABLE, TAKEN_BACK)
+    assert plugin.run()["taken_back"] is True
+    assert len(plugin.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "why", "asked"),
+    [(UNREACHABLE, "timed out", 11), ({"failed": True, "msg": "disk on fire"}, "on fire", 2)],
+)
+def test_where_it_cannot_be_taken_back_at_once_the_host_does_it(
+    answer: Any, why: str, asked: int
+) -> None:
+    plugin = Disproven(AWAITS, answer)
+    result = plugin.run()
+    assert (result["failed"], result["taken_back"], result["changed"]) == (True, False, True)
+    assert "takes it back by itself: nobody enters. It could not be taken" in result["msg"]
+    assert why in result["msg"]
+    assert len(plugin.asked) == asked
 
 
 def real(monkeypatch: pytest.MonkeyPatch, name: str, **options: Any) -> Any:

@@ -33,4 +33,13 @@ def test_an_exemption_ends_when_its_last_day_is_over() -> None:
 def test_break_glass_that_was_never_used_has_no_time() -> None:
     name = "debvisor_mfa_break_glass_last_use_timestamp_seconds"
     assert f"{name} 1800000001\n" in render(FACTS, hash_names=True)
-    assert f"{name} 0\n" in render(Facts(False, {}, {}, None), hash_names=True)
+    assert f"{name} 0\n" in render(Facts(False, {}, {}), hash_names=True)
+
+
+def test_a_store_that_cannot_be_used_and_a_change_that_was_taken_back_are_told() -> None:
+    told = render(Facts(True, {}, {}, store_usable=False, taken_back=18.0), hash_names=True)
+    assert "debvisor_mfa_store_usable 0\n" in told
+    assert "debvisor_mfa_taken_back_timestamp_seconds 18\n" in told
+    usual = render(FACTS, hash_names=True)
+    assert "debvisor_mfa_store_usable 1\n" in usual
+    assert "debvisor_mfa_taken_back_timestamp_seconds 0\n" in usual

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.fakes.access_host import DEBIAN
 
 NAME = "debvisor-mfa"
+WHERE = "/etc/pam.d/sshd"
 LINES = st.lists(
     st.sampled_from(
         ["", "# a comment", "account required pam_nologin.so", "@include common-session"]
@@ -24,10 +25,10 @@ LINES = st.lists(
 
 
 def test_the_code_stands_in_the_place_of_the_password() -> None:
-    demanding = pam_settings.demanding(DEBIAN, NAME)
+    demanding = pam_settings.demanding(DEBIAN, NAME, WHERE)
     assert "\n@include common-auth" not in demanding
     assert demanding.count(f"\n@include {NAME}\n") == 1
-    assert pam_settings.demanding(demanding, NAME) == demanding
+    assert pam_settings.demanding(demanding, NAME, WHERE) == demanding
 
 
 @given(LINES, LINES, st.sampled_from(["@include common-auth", "@include\tcommon-auth  "]))
@@ -35,7 +36,7 @@ def test_the_former_file_is_made_of_the_present_one(
     above: list[str], below: list[str], password: str
 ) -> None:
     text = "".join(f"{line}\n" for line in (*above, password, *below))
-    demanding = pam_settings.demanding(text, NAME)
+    demanding = pam_settings.demanding(text, NAME, WHERE)
     assert demanding != text
     assert pam_settings.former(demanding, NAME) == text
     assert pam_settings.former(f"# new\n{demanding}", NAME) == f"# new\n{text}"
@@ -45,9 +46,9 @@ def test_the_former_file_is_made_of_the_present_one(
 @given(LINES, LINES)
 def test_another_service_asks_after_the_password(above: list[str], below: list[str]) -> None:
     text = "".join(f"{line}\n" for line in (*above, "@include common-auth", *below))
-    demanding = pam_settings.also_demanding(text, NAME)
+    demanding = pam_settings.also_demanding(text, NAME, WHERE)
     assert f"@include common-auth\n{pam_settings.ALSO_MARK}\n@include {NAME}\n" in demanding
-    assert pam_settings.also_demanding(demanding, NAME) == demanding
+    assert pam_settings.also_demanding(demanding, NAME, WHERE) == demanding
     assert pam_settings.also_former(demanding, NAME) == text
 
 
@@ -63,8 +64,9 @@ def test_another_service_asks_after_the_password(above: list[str], below: list[s
 )
 def test_another_layout_is_not_guessed_at(text: str, why: str) -> None:
     with pytest.raises(UnknownLayout, match="is not as Debian has it") as caught:
-        pam_settings.demanding(text, NAME)
+        pam_settings.demanding(text, NAME, WHERE)
     assert why in caught.value.why
+    assert WHERE in caught.value.why
 
 
 def test_the_alarm_is_for_break_glass_alone() -> None:

@@ -108,11 +108,9 @@ def test_everybody_is_asked_for_what_is_theirs(world: World) -> None:
 def test_sudo_asks_as_well_where_that_is_wanted(world: World) -> None:
     before = world.content()
     assert world.confirm(world.run(also=["sudo"])).failure is None
-    sudo = Path(world.places.sudo).read_text()
-    assert (
-        "common-auth\n# debvisor.hci.ssh_access put the next line here.\n@include debvisor-mfa-also\n"
-        in sudo
-    )
+    asks = "common-auth\n# debvisor.hci.ssh_access put the next line here.\n@include debvisor-mfa-also\n"
+    assert asks in Path(world.places.sudo).read_text()
+    assert asks in Path(world.places.sudo_login).read_text()
     also = Path(world.places.also_include).read_text().splitlines()
     assert also[1:3] == [
         "auth [success=2 default=ignore] pam_succeed_if.so quiet user = firefighter",
@@ -120,7 +118,8 @@ def test_sudo_asks_as_well_where_that_is_wanted(world: World) -> None:
     ]
     outcome = world.run()
     targets = [action.target for action in outcome.plan.actions]
-    assert targets == ["debvisor-canary", world.places.sudo, world.places.also_include]
+    sudo = [world.places.sudo, world.places.sudo_login]
+    assert targets == ["debvisor-canary", *sudo, world.places.also_include]
     world.confirm(outcome)
     assert world.confirm(world.run(state="absent")).failure is None
     assert world.content() == before
@@ -322,17 +321,32 @@ def without(name: str, **accounts: Any) -> Callable[[World], dict[str, Any]]:
     return change
 
 
+def keys_of(name: str, text: str | None) -> Callable[[World], dict[str, Any]]:
+    def change(world: World) -> dict[str, Any]:
+        if text is None:
+            world.keys(name).unlink()
+        else:
+            world.keys(name).write_text(text)
+        return {}
+
+    return change
+
+
 REASONS = [
     (given(pam_module=False), "package", "not there"),
     (no_password_line, "pam", "0 times"),
     (given(store_problem="no room"), "store", "no room"),
-    (clock(15.0), "clock", "by the chrony it is 15.0 s off"),
+    (clock(15.0), "clock", "by chrony it is 15.0 s off"),
     (clock(None, 15.0), "clock", "by the control node it is 15.0 s off"),
     (clock(0.1, 40.0), "clock", "by the control node"),
     (clock(None, None), "clock", "nobody knows"),
     (without("debvisor-canary"), "accounts", "no account debvisor-canary"),
     (options(users=["anna", "ben"]), "enrolled", "ben is not"),
     (unreadable_enrolment, "enrolled", "anna is not (belongs to"),
+    (keys_of("anna", None), "keys", "anna has none in /"),
+    (keys_of("anna", "# none yet\n\n"), "keys", ".ssh/authorized_keys or /"),
+    (keys_of("firefighter", ""), "keys", "firefighter has none"),
+    (keys_of("root", None), "keys", "root has none"),
     (expired, "exemptions", "expired on 2027-01-14"),
     (options(controller={**CONTROLLER, "account": "ben"}), "automation", "comes as ben"),
     (options(controller={**CONTROLLER, "account": None}), "automation", "not known"),
@@ -357,6 +371,29 @@ def test_a_reason_against_it_is_found_alone(
     told = world.failing(**change(world))
     assert list(told) == [check]
     assert why in told[check]
+
+
+def test_keys_may_be_where_sshd_looks_for_them_elsewhere(world: World) -> None:
+    world.keys("anna").rename(world.base / "anna")
+    drop_in = Path(world.places.drop_in).with_name("05-keys.conf")
+    drop_in.write_text(f"AuthorizedKeysFile {world.base}/%u .ssh/authorized_keys\n")
+    assert world.run(check=True).failure is None
+    world.keys("root").unlink()
+    assert "root has none" in world.failing()["keys"]
+
+
+@pytest.mark.parametrize("setting", ["AuthorizedKeysCommand /bin/ldap", "TrustedUserCAKeys /ca"])
+def test_keys_that_come_from_elsewhere_are_not_judged(world: World, setting: str) -> None:
+    world.keys("anna").unlink()
+    Path(world.places.drop_in).with_name("05-keys.conf").write_text(f"{setting}\n")
+    assert world.run(check=True).failure is None
+
+
+def test_all_reasons_against_break_glass_are_told(world: World) -> None:
+    world.accounts["firefighter"] = account(9)
+    world.client = None
+    told = world.failing(controller={**CONTROLLER, "break_glass_key": False})["break_glass"]
+    assert told.count(";") == 2
 
 
 def test_one_way_in_is_not_enough(world: World) -> None:
@@ -418,6 +455,8 @@ def test_files_of_others_are_left_alone(world: World, name: str) -> None:
         ({"exempt": [{**ROOT, "expires": "soon"}]}, "exempt[0].expires"),
         ({"exempt": [{**ROOT, "user": "*"}]}, "exempt"),
         ({"break_glass": {**GLASS, "networks": []}}, "break_glass.networks"),
+        ({"break_glass": {**GLASS, "networks": ["bogus"]}}, "break_glass.networks"),
+        ({"break_glass": {**GLASS, "reason": " "}}, "break_glass.reason"),
         ({"break_glass": {**GLASS, "networks": ["192.0.2.1/28"]}}, "break_glass.networks"),
         ({"confirm_within": 1}, "confirm_within"),
     ],

@@ -209,6 +209,68 @@ def test_regenerated_for_a_lost_phone(world: World) -> None:
     assert set(world.state) == {USER, "letter"}, "no copy of the former secret is left"
 
 
+def test_new_scratch_codes_and_the_secret_stays(world: World) -> None:
+    world.enrol()
+    used = world.path.read_text().replace('" DISALLOW_REUSE', '" DISALLOW_REUSE 58803733')
+    world.path.chmod(0o600)
+    world.path.write_text(used)
+    old = world.enrolment
+    options = {"regenerate": "scratch_codes", "scratch_codes": 3, "qr": "png"}
+    outcome = world.enrol(**options)
+    now = world.enrolment
+    assert (now.secret, now.options) == (old.secret, old.options)
+    assert (len(now.scratch_codes), set(now.scratch_codes) & set(old.scratch_codes)) == (3, set())
+    letter = world.letter.read_text()
+    assert all(code.reveal().decode() in letter for code in now.scratch_codes)
+    assert not words(old) & set(letter.split())
+    assert "otpauth" not in letter
+    assert set(world.state) == {USER, "letter"}, "there is no picture to hand over"
+    assert outcome.plan.after == {**outcome.plan.before, "scratch_codes": 3, "mode": "0400"}
+    assert world.enrol(**options).changed
+
+
+def test_new_scratch_codes_that_nobody_would_see_are_not_made(world: World) -> None:
+    world.enrol()
+    before = world.state
+    outcome = world.run(regenerate="scratch_codes")
+    assert "nobody would ever see them" in str(outcome.failure)
+    assert world.state == before
+
+
+@pytest.mark.parametrize(("secret", "stays"), [(KEY, True), (OTHER, False)])
+def test_new_scratch_codes_for_a_given_secret(world: World, secret: str, stays: bool) -> None:
+    world.done(secret=KEY)
+    world.enrol(secret=secret, regenerate="scratch_codes")
+    assert world.enrolment.secret == Secret(secret)
+    assert len(world.enrolment.scratch_codes) == 5
+    assert ("otpauth" in world.letter.read_text()) is not stays
+
+
+def test_a_login_while_new_scratch_codes_are_sealed_is_not_forgotten(world: World) -> None:
+    world.enrol()
+
+    class Login(FakeSealer):
+        def seal(self, content: bytes, certificate: str) -> str:
+            used = world.path.read_text().replace('" DISALLOW_REUSE', '" DISALLOW_REUSE 58803733')
+            world.path.chmod(0o600)
+            world.path.write_text(used)
+            return super().seal(content, certificate)
+
+    options = {"deliver": "encrypted", "recipient": "CERTIFICATE", "regenerate": "scratch_codes"}
+    outcome = world.run(sealer=Login(), **options)
+    assert outcome.failure is None
+    assert world.enrolment.used == {58803733}
+    [sealed] = outcome.facts["sealed"]
+    assert sealed["name"] == f"{USER}.txt"
+    message = opened(sealed["message"]).decode()
+    assert all(code.reveal().decode() in message for code in world.enrolment.scratch_codes)
+
+
+def test_who_is_not_enrolled_gets_a_secret_as_well(world: World) -> None:
+    world.enrol(regenerate="scratch_codes")
+    assert "otpauth" in world.letter.read_text()
+
+
 def test_a_secret_that_nobody_would_see_is_not_made(world: World) -> None:
     outcome = world.run()
     assert "locked out" in str(outcome.failure)
@@ -371,6 +433,8 @@ CHANGES: list[tuple[dict[str, Any], str, str]] = [
     ({"regenerate": "always"}, "copy_aside", "letter"),
     ({"regenerate": "always"}, "write", "letter"),
     ({"regenerate": "always", "qr": "png"}, "write", "letter.png"),
+    ({"regenerate": "scratch_codes"}, "write", f"/{USER}"),
+    ({"regenerate": "scratch_codes"}, "write", "letter"),
     ({"state": "absent"}, "remove", f"/{USER}"),
 ]
 
@@ -443,6 +507,7 @@ def test_protect_is_taken_back(world: World) -> None:
         {"secret": OTHER},
         {"state": "absent"},
         {"regenerate": "always", "deliver": "file"},
+        {"regenerate": "scratch_codes", "deliver": "file", "qr": "png"},
     ],
 )
 def test_check_mode_foretells_and_writes_nothing(world: World, options: dict[str, Any]) -> None:
@@ -517,6 +582,11 @@ def test_all_that_is_wrong_is_said_at_once(world: World) -> None:
         "scratch_codes",
     ]
     assert "###" not in str(outcome.failure)
+    empty = world.run(deliver="encrypted", recipient=" ").failure
+    assert isinstance(empty, InvalidInput)
+    for wrong in ({"scratch_codes": 0}, {"import_from": "/root/x"}):
+        failure = world.run(regenerate="scratch_codes", **wrong).failure
+        assert isinstance(failure, InvalidInput)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.operation impor
     locked,
     revert,
     run,
+    take_back,
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._entry import revert_change
 
@@ -65,6 +66,9 @@ class World:
 
     def confirm(self, identity: str, hook=no_hook, **options) -> Outcome:
         return confirm(self.operation(hook), identity, self.records, self.dead_man, **options)
+
+    def take_back(self, identity: str, hook=no_hook, **options) -> Outcome:
+        return take_back(self.operation(hook), identity, self.records, self.dead_man, **options)
 
     def fire(self, identity: str, hook=no_hook, **options) -> Outcome:
         """Do what the timer does."""
@@ -139,6 +143,55 @@ def test_unconfirmed_it_is_taken_back(world: World) -> None:
     assert (outcome.failure, outcome.unwound) == (None, [identity])
     assert (world.state, world.open_transactions) == (BEFORE, [])
     assert world.results == ["awaiting confirmation", "reverted"]
+
+
+def test_disproven_it_is_taken_back_at_once_and_the_dead_man_stopped(world: World) -> None:
+    identity = world.fill().transaction
+    outcome = world.take_back(identity)
+    assert (outcome.failure, outcome.unwound) == (None, [identity])
+    assert (world.state, world.open_transactions, world.dead_man.armed) == (BEFORE, [], [])
+    assert world.results == ["awaiting confirmation", "reverted"]
+    again = world.take_back(identity)
+    assert (again.failure, again.unwound) == (None, [])
+    assert world.results == ["awaiting confirmation", "reverted"]
+
+
+def test_where_taking_back_at_once_fails_the_dead_man_does_it(world: World) -> None:
+    identity = world.fill().transaction
+    outcome = world.take_back(identity, fail_at("undo", "a", OSError("stuck")))
+    assert outcome.failure is not None
+    assert world.dead_man.armed == [identity]
+    world.fire(identity)
+    assert (world.state, world.dead_man.armed) == (BEFORE, [])
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_what_is_confirmed_cannot_be_taken_back(world: World, committed: bool) -> None:
+    identity = world.fill().transaction
+    if committed:  # and cut off in that very moment
+        world.die(lambda: world.confirm(identity, kill_at("commit", "a")))
+    else:
+        world.confirm(identity)
+    outcome = world.take_back(identity)
+    assert isinstance(outcome.failure, Conflict)
+    assert "is final" in str(outcome.failure)
+    assert world.state == AFTER
+
+
+def test_another_operation_cannot_take_it_back(world: World) -> None:
+    identity = world.fill().transaction
+    other = world.operation()
+    other.name = "another"
+    outcome = take_back(other, identity, world.records, world.dead_man)
+    assert isinstance(outcome.failure, Conflict)
+    assert world.state == AFTER
+
+
+def test_taking_back_in_check_mode_changes_nothing(world: World) -> None:
+    identity = world.fill().transaction
+    outcome = world.take_back(identity, check=True)
+    assert (outcome.failure, world.state) == (None, AFTER)
+    assert world.dead_man.armed == [identity]
 
 
 def test_confirming_what_was_taken_back_is_a_failure(world: World) -> None:
@@ -417,6 +470,7 @@ def test_a_module_tells_what_awaits_and_confirms_it(world: World) -> None:
     assert "failed" not in confirmed
     refused = result_of(world, confirm="1-1")
     assert (refused["failed"], refused["committed"]) == (True, False)
+    assert result_of(world, take_back=awaiting["transaction"])["failed"] is True
 
 
 def test_revert_change_takes_back_what_was_not_confirmed(

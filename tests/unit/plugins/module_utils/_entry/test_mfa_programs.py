@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def configured(tmp_path: Path, **more: Any) -> list[str]:
         f"--config={tmp_path / 'mfa.json'}",
         f"--store={tmp_path / 'totp'}",
         f"--used={tmp_path / 'used.json'}",
+        f"--audit={tmp_path / 'audit.jsonl'}",
         f"--output={tmp_path / 'out.prom'}",
     ]
 
@@ -84,6 +86,34 @@ def test_metrics_go_by_what_sshd_says(
     assert f"debvisor_node_mfa_enabled {enabled}\n" in told
     assert 'debvisor_mfa_user_enrolled{user="anna"} 0\n' in told
     assert "debvisor_mfa_break_glass_last_use_timestamp_seconds 17\n" in told
+
+
+def test_metrics_tell_when_a_change_was_last_taken_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Sshd, "effective", lambda self, who: [{}])
+    audit = Audit(tmp_path / "audit.jsonl")
+    for operation, result in [
+        ("nft_ruleset", "reverted"),
+        ("ssh_access", "reverted"),
+        ("ssh_access", "confirmed"),
+    ]:
+        audit.append(
+            transaction="1-1",
+            operation=operation,
+            scope="",
+            result=result,
+            actions=[],
+            before=None,
+            after=None,
+        )
+    with audit.path.open("a") as stream:
+        stream.write('{"operation": "ssh_access", "resu')
+    lines = [json.loads(line) for line in audit.path.read_text().splitlines()[:3]]
+    when = datetime.fromisoformat(lines[1]["time"]).timestamp()
+    assert mfa_metrics.main(configured(tmp_path)) == 0
+    told = (tmp_path / "out.prom").read_text()
+    assert f"debvisor_mfa_taken_back_timestamp_seconds {when:.0f}\n" in told
 
 
 def test_metrics_that_cannot_be_made_are_not_written(

@@ -112,7 +112,7 @@ def test_without_chrony_the_kernel_is_asked(
     scene.program("chronyc", status=1)
     scene.program("timedatectl", told, status)
     reading = ClockSync().reading()
-    assert (reading.source, reading.offset is not None) == ("kernel", known)
+    assert (reading.source, reading.offset is not None) == ("the kernel", known)
     assert bool(reading.why) is not known
 
 
