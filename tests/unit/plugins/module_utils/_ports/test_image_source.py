@@ -522,6 +522,7 @@ def interrupted(server: ObjectServer, part: Path) -> set[int]:
     with pytest.raises(Cancelled):
         bring(source(server.url(PATH)), part, Job(some_came))
     done = set(json.loads(map_of(part).read_text())["done"])
+    assert eventually(lambda: not server.open_connections), "what it asked last is logged by then"
     server.fault = ObjectServer.fault
     server.log.clear()
     return {index * PART for index in done}
