@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shlex
@@ -42,6 +43,8 @@ POOLS = {"lvm": VOLUME_GROUP, "lvm_thin": f"{VOLUME_GROUP}/{THIN_POOL}", "zfs": 
 CODE = "/usr/share/ansible/collections"
 TIMEOUT = 3600
 """Seconds for a program that runs beside the tests."""
+CLEARING = 60
+"""Seconds for one to clear up after its last check."""
 
 Case = tuple[str, str, str]
 """Kind of the pool, program, check."""
@@ -112,10 +115,14 @@ class Programs:
 
     def end(self) -> None:
         for running in self._running.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(CLEARING)
             running.kill()
             running.communicate()
 
     def _start(self, kind: str, program: str) -> subprocess.Popen[str]:
+        for other in self._running.values():
+            other.wait(TIMEOUT)  # they clear up in the end, and use the same names
         names = self._wanted[kind, program]
         self._running[kind, program] = start(program, kind, POOLS[kind], *names)
         return self._running[kind, program]
