@@ -64,7 +64,8 @@ def origin(kind: str, name: str) -> str:
 
 
 def main() -> None:
-    kind, POOLS[kind] = sys.argv[1:]
+    kind, pool = sys.argv[1:]
+    POOLS[kind] = pool
     make_images()
     CACHE.mkdir(exist_ok=True)
     try:

@@ -851,9 +851,9 @@ def prepared() -> None:
     expect(state()[0] == "a", f"the volume holds {state()[0]} to begin with")
 
 
-def cleared(kinds: Iterable[str] = POOLS) -> None:
-    """Leave nothing of these cases on the host."""
-    for kind in kinds:
+def cleared(kinds: Iterable[str] = ()) -> None:
+    """Leave nothing of these cases on the host: in the pools of these kinds, or of all."""
+    for kind in kinds or POOLS:
         backend = open_backend(kind, POOLS[kind])
         volume = backend.find(NAME)
         if volume is not None:

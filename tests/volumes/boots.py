@@ -29,7 +29,8 @@ from http_server import HttpServer
 
 
 def main() -> None:
-    kind, POOLS[kind], marker = sys.argv[1:]
+    kind, pool, marker = sys.argv[1:]
+    POOLS[kind] = pool
     make_images()
     CACHE.mkdir()
     disk = FOLDER / "boot.raw"

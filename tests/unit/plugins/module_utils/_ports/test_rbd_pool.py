@@ -71,17 +71,15 @@ def test_the_connection_is_shut_down_once(monkeypatch: pytest.MonkeyPatch) -> No
             return clusters[-1]
 
     class Images:
-        Error = OSError
-
-        @staticmethod
-        def RBD() -> Images:
-            return Images()
-
         def list(self, _pool: object) -> list[str]:
             return []
 
+    class Library:
+        Error = OSError
+        RBD = Images
+
     monkeypatch.setattr(rbd_pool, "rados", Bindings)
-    monkeypatch.setattr(rbd_pool, "rbd", Images)
+    monkeypatch.setattr(rbd_pool, "rbd", Library)
     pool = RbdPool("volumes")
     pool.close()  # nothing was opened
     for _round in range(2):
