@@ -43,6 +43,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import S
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_source import (
+    HEAD_BYTES,
     ImageAddress,
     WebImage,
 )
@@ -257,7 +258,12 @@ def asked(server: HttpServer, path: str = IMAGE) -> list[Request]:
 @case("checksum")
 def there_is_no_checksum() -> None:
     server = refused({IMAGE: Served(image("b"))}, "no checksum", "image.qcow2")
-    expect(not asked(server), "the image was asked for all the same")
+    expect(server.sent <= HEAD_BYTES, "the image was fetched all the same")
+
+
+@case("checksum")
+def there_is_neither_image_nor_checksum() -> None:
+    refused({}, "404", "image.qcow2 answered", "See whether the address is right")
 
 
 @case("checksum")
