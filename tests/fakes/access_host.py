@@ -41,6 +41,9 @@ session    required   pam_limits.so
 """
 
 
+PUBLIC_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'x' * 43} somebody@laptop"
+
+
 class FakeSshd:
     """Reads the folder of drop-ins when it is reloaded; the first word on a keyword counts, Match blocks override."""
 
@@ -71,6 +74,9 @@ class FakeSshd:
         whole = [texts[name] for name in sorted(texts)]
         return [self._asked(whole, *caller) for caller in callers]
 
+    def others(self) -> Mapping[str, str]:
+        return {name: text for name, text in self._texts().items() if name != self.drop_in.name}
+
     def sessions(self) -> list[dict[str, str]]:
         return [{"user": "anna", "terminal": "pts/0"}]
 
@@ -100,6 +106,7 @@ class FakeSshd:
             "authenticationmethods": "any",
             "kbdinteractiveauthentication": "no",
             "usepam": "yes",
+            "passwordauthentication": "yes",
             "pubkeyauthentication": "yes",
             "authorizedkeysfile": ".ssh/authorized_keys .ssh/authorized_keys2",
         }
@@ -155,7 +162,7 @@ class AccessHost:
         }
         for name in self.accounts:
             self.keys(name).parent.mkdir(parents=True)
-            self.keys(name).write_text("# from the laptop\nssh-ed25519 AAAA\n")
+            self.keys(name).write_text(f"# from the laptop\n{PUBLIC_KEY}\n")
         self.groups: dict[str, tuple[str, ...]] = {}
         self.pam_module = True
         self.clock = SimpleNamespace(source="chrony", offset=0.1, why="")
@@ -171,7 +178,9 @@ class AccessHost:
 
     def _find(self, name: str) -> Any:
         found = self.accounts.get(name)
-        return found and SimpleNamespace(**vars(found), home=str(self.keys(name).parents[1]))
+        return found and SimpleNamespace(
+            **vars(found), name=name, home=str(self.keys(name).parents[1])
+        )
 
     def operation(self) -> SshAccess:
         uid = self.base.stat().st_uid

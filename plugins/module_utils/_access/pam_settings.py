@@ -25,12 +25,15 @@ class UnknownLayout(DebvisorError):
     """The service's file is not as Debian has it, so nobody can say what it asks for."""
 
 
-def include(store: str, alarmed: str, alarm: str) -> str:
+def include(store: str, alarmed: str, alarm: str, drop_in: str) -> str:
     """Return the include: a code from the store, and an alarm when the break-glass account enters.
+
+    Where sshd's drop-in was taken away by hand, sshd asks PAM for passwords. Then a code alone must open nothing.
 
     There is no ``nullok``: who is not enrolled does not enter. The alarm has seconds, and its failure is passed over.
     """
-    lines = [HEADER, _code(store)]
+    present = f"auth requisite pam_exec.so quiet /usr/bin/test -e {drop_in}"
+    lines = [HEADER, present, _code(store)]
     if alarmed:
         lines += [
             f"session [success=ignore default=1] pam_succeed_if.so quiet service = sshd user = {alarmed}",
@@ -40,8 +43,13 @@ def include(store: str, alarmed: str, alarm: str) -> str:
 
 
 def also_include(store: str, users: Sequence[str], groups: Sequence[str]) -> str:
-    """Return the include for other services: a code from the store, from everybody but those who have none."""
-    spared = [f"user = {name}" for name in users] + [f"user ingroup {name}" for name in groups]
+    """Return the include for other services: a code from the store, from everybody but those who have none.
+
+    Nor does root: a console that opens for nobody without a phone is no last way in.
+    """
+    spared = [f"user = {name}" for name in dict.fromkeys((*users, "root"))] + [
+        f"user ingroup {name}" for name in groups
+    ]
     skip = "auth [success={} default=ignore] pam_succeed_if.so quiet {}"
     lines = [skip.format(len(spared) - at, who) for at, who in enumerate(spared)]
     return "\n".join([HEADER, *lines, _code(store), "auth required pam_permit.so"]) + "\n"
@@ -104,4 +112,12 @@ def demanding(text: str, name: str, where: str) -> str:
 def former(text: str, name: str) -> str:
     """Return the file as it was before :func:`demanding`; it is left alone where that never happened."""
     ours = re.compile(rf"^{re.escape(MARK)}(.*)\n@include {re.escape(name)}\n", re.MULTILINE)
-    return ours.sub(lambda found: f"{found[1]}\n", text)
+    text = ours.sub(lambda found: f"{found[1]}\n", text)
+    # Where somebody put the line back himself, our remark is left over.
+    return re.sub(rf"^{re.escape(MARK)}.*\n", "", text, flags=re.MULTILINE)
+
+
+def asks(text: str, name: str) -> bool:
+    """Tell whether the service's file has our include, and the password nowhere."""
+    lines = [line.strip() for line in text.splitlines()]
+    return f"@include {name}" in lines and not any(map(PASSWORD.fullmatch, lines))

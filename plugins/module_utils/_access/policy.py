@@ -162,6 +162,8 @@ def _break_glass(given: Mapping[str, Any], problems: list[Problem]) -> BreakGlas
         if interface.ip != interface.network.network_address:
             told = f"{text} is an address in {interface.network}; name the network"
             problems.append(Problem("break_glass.networks", told))
+        if interface.network.prefixlen == 0:
+            problems.append(Problem("break_glass.networks", f"{text} is everywhere"))
         networks.append(interface.network)
     if not given["reason"].strip():
         problems.append(Problem("break_glass.reason", "is empty"))

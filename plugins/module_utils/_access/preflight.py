@@ -61,6 +61,8 @@ class Situation:
     """Who has no public key, and where it was looked for."""
     effective: Sequence[str]
     """In what sshd's answers would differ from what is wanted."""
+    canary_problem: str = ""
+    """Why the canary is somebody's account; its secret is removed after each proof."""
     people: Sequence[str] = ()
     sessions: Sequence[Mapping[str, str]] = field(default_factory=tuple)
 
@@ -158,6 +160,8 @@ def _accounts(policy: Policy, seen: Situation) -> str:
     ]
     groups = [name for name, members in seen.groups.items() if members is None]
     told = [f"there is no account {name}" for name in missing]
+    if seen.canary_problem:
+        told.append(f"{policy.canary} cannot prove logins: {seen.canary_problem}")
     return "; ".join(told + [f"there is no group {name}" for name in groups])
 
 
@@ -198,6 +202,8 @@ def _break_glass(policy: Policy, seen: Situation) -> str:
     if account is not None and not _administers(policy, account):
         admins = _listed(policy.admin_groups)
         told.append(f"{found.user} may not administer: it is neither root nor in {admins}")
+    if found.user in set(_exempt(policy, seen)):
+        told.append(f"{found.user} is in a group that is exempt, so it would enter from everywhere")
     if not seen.client or not found.admits(seen.client):
         where = seen.client or "an unknown address"
         told.append(

@@ -102,7 +102,7 @@ class SshAccess(Operation[Wanted, Observed]):
         try:
             demanding = self._state.demanding(texts, wanted.policy)
         except UnknownLayout:
-            demanding = texts  # the pre-flight check has it, and refuses
+            demanding = {}  # nobody knows; the pre-flight check has it, and refuses
         return Observed(texts, demanding, preflight.report(wanted.policy, situation))
 
     def look(self, params: Mapping[str, Any]) -> Mapping[str, Any]:

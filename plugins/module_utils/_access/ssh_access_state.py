@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import posixpath
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -34,6 +36,8 @@ class Files(Protocol):
 
     def listing(self, folder: str) -> list[str]: ...
 
+    def access(self, path: str) -> tuple[int, str, int]: ...
+
 
 class Sshd(Protocol):
     """The SSH server."""
@@ -43,6 +47,8 @@ class Sshd(Protocol):
     def rehearsed(
         self, content: str, callers: Iterable[tuple[str, str]]
     ) -> list[Mapping[str, str]]: ...
+
+    def others(self) -> Mapping[str, str]: ...
 
     def sessions(self) -> list[dict[str, str]]: ...
 
@@ -171,7 +177,9 @@ class SshAccessState:
                 else self._also_former(texts[path])
                 for path, name in self._also.items()
             },
-            places.include: pam_settings.include(places.store, "".join(glass), places.alarm),
+            places.include: pam_settings.include(
+                places.store, "".join(glass), places.alarm, places.drop_in
+            ),
             places.service: pam_settings.demanding(
                 texts[places.service] or "", self._include_name, places.service
             ),
@@ -223,10 +231,18 @@ class SshAccessState:
             accounts=accounts,
             keyless=self._keyless(policy, accounts, answers),
             groups=groups,
-            effective=complaint or _differences(answers),
+            effective=complaint or self._problems(answers),
+            canary_problem=self._canary_problem(policy, accounts[policy.canary]),
             people=ports.accounts.people(),
             sessions=ports.sshd.sessions(),
         )
+
+    def _canary_problem(self, policy: Policy, account: Any) -> str:
+        if self._factors.about(policy.canary)["enrolled"]:
+            return "it is enrolled, so it is somebody's account"
+        if account is not None and (account.uid == 0 or account.groups & policy.admin_groups):
+            return "it may administer this host"
+        return ""
 
     def _client(self) -> str:
         client = self._ports.client()
@@ -249,17 +265,37 @@ class SshAccessState:
             if account is None or not account.usable or each.user == policy.canary:
                 continue
             files = sshd_settings.key_files(effective, each.user, account.home)
-            if files and not any(self._has_key(path) for path in files):
-                found[each.user] = f"{each.user} has none in {' or '.join(files)}"
+            if files and not any(self._has_key(path, account) for path in files):
+                found[each.user] = f"{each.user} has none that sshd takes in {' or '.join(files)}"
         return list(found.values())
 
-    def _has_key(self, path: str) -> bool:
+    def _has_key(self, path: str, account: Any) -> bool:
+        """Tell whether sshd finds a key there. It reads as the account, and only what nobody else may write."""
         try:
             text = self._text(path) or ""
+            facts = self._ports.files.facts(path)
         except DebvisorError:
             return False
-        lines = (line.strip() for line in text.splitlines())
-        return any(line and not line.startswith("#") for line in lines)
+        today = datetime.fromtimestamp(self.now(), UTC).date()
+        if facts is None or not sshd_settings.has_key(text, today):
+            return False
+        readable = facts.mode & stat.S_IROTH or (
+            facts.uid == account.uid and facts.mode & stat.S_IRUSR
+        )
+        return bool(readable) and self._guarded(path, account)
+
+    def _guarded(self, path: str, account: Any) -> bool:
+        """Tell whether nobody but the account and root may write to it, or to a folder up to the home (StrictModes)."""
+        places = [path]
+        if path.startswith(f"{account.home}/"):
+            places += [folder for folder in _parents(path) if folder.startswith(account.home)]
+        for place in places:
+            owner, group, mode = self._ports.files.access(place)
+            # Debian lets a group write that is the account's own.
+            others = stat.S_IWOTH if group == account.name else stat.S_IWGRP | stat.S_IWOTH
+            if owner not in (ROOT, account.uid) or mode & others:
+                return False
+        return True
 
     def _rehearsed(self, policy: Policy, texts: Texts) -> tuple[list[Answer], list[str]]:
         """Let sshd say what would hold. Where the drop-in is in place already, what holds is what would."""
@@ -271,7 +307,20 @@ class SshAccessState:
     def problems(self, policy: Policy) -> list[str]:
         """Let sshd say what holds, and return in what that is not what is wanted."""
         answers, complaint = self._answers(policy, self._ports.sshd.effective)
-        return complaint or _differences(answers)
+        return complaint or self._problems(answers)
+
+    def _problems(self, answers: Iterable[Answer]) -> list[str]:
+        """Return in what sshd does not ask for what it should, by its own word and by what nobody can ask it."""
+        found = [problem for each, answer in answers if (problem := each.problem(answer))]
+        found += [
+            told
+            for path, text in self._ports.sshd.others().items()
+            for told in sshd_settings.exceptions(path, text)
+        ]
+        for each, answer in answers:
+            if each.named and (account := self._ports.accounts.find(each.user)):
+                found += filter(None, [sshd_settings.shut_out(answer, each.user, account.groups)])
+        return list(dict.fromkeys(found))
 
     def _answers(
         self,
@@ -284,7 +333,8 @@ class SshAccessState:
             for each in policy.exemptions
             if each.kind == "group"
         }
-        expected = sshd_settings.expectations(policy, self._client() or NOWHERE, members)
+        client, people = self._client() or NOWHERE, self._ports.accounts.people()
+        expected = sshd_settings.expectations(policy, client, members, people)
         try:
             answers = ask([(each.user, each.address) for each in expected])
         except DebvisorError as cause:
@@ -292,8 +342,9 @@ class SshAccessState:
         return list(zip(expected, answers, strict=True)), []
 
 
-def _differences(answers: Iterable[Answer]) -> list[str]:
-    return [problem for each, answer in answers if (problem := each.problem(answer))]
+def _parents(path: str) -> Iterator[str]:
+    while (path := posixpath.dirname(path)) != "/":
+        yield path
 
 
 def _named(policy: Policy, groups: Mapping[str, tuple[str, ...] | None]) -> set[str]:

@@ -7,15 +7,39 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
 
 from .policy import Policy
 
 HEADER = "# Written by debvisor.hci.ssh_access. It asks for a second factor; see docs/mfa.md."
 KEY, KEY_AND_CODE = "publickey", "publickey,keyboard-interactive:pam"
 DEFAULT_KEYS = ".ssh/authorized_keys"
-EVERYWHERE = {"pubkeyauthentication": "yes", "kbdinteractiveauthentication": "yes", "usepam": "yes"}
+EVERYWHERE = {
+    "pubkeyauthentication": "yes",
+    "kbdinteractiveauthentication": "yes",
+    "usepam": "yes",
+    "passwordauthentication": "no",
+}
+"""What must hold for everybody. PAM asks for a code alone, so sshd must not take it for a password."""
+DECIDING = frozenset(
+    {
+        "authenticationmethods",
+        "authorizedkeyscommand",
+        "authorizedprincipalscommand",
+        "challengeresponseauthentication",
+        "kbdinteractiveauthentication",
+        "passwordauthentication",
+        "permitemptypasswords",
+        "pubkeyauthentication",
+        "gssapiauthentication",
+        "hostbasedauthentication",
+        "trustedusercakeys",
+    }
+)
+"""Keywords that decide how somebody enters, and may stand in a Match block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +49,8 @@ class Expectation:
     user: str
     address: str
     methods: str
+    named: bool = True
+    """Whether anybody wants them to enter."""
 
     def problem(self, effective: Mapping[str, str]) -> str:
         """Say in what sshd's own answer (``sshd -T``) differs; empty where it does not."""
@@ -49,6 +75,58 @@ def key_files(effective: Mapping[str, str], user: str, home: str) -> list[str]:
     ]
 
 
+KEY_LINE = re.compile(
+    r"(?P<options>.*?)\b(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ +AAAA[A-Za-z0-9+/]{20,}={0,2}(?: |$)"
+)
+EXPIRY = re.compile(r'expiry-time="(\d{8,14})Z?"', re.IGNORECASE)
+
+
+def has_key(text: str, today: date) -> bool:
+    """Tell whether a file of authorized keys (sshd(8)) holds one that has not expired."""
+    for line in text.splitlines():
+        found = KEY_LINE.match(line.strip())
+        if found is None or line.lstrip().startswith("#"):
+            continue
+        expires = EXPIRY.search(found["options"])
+        if expires is None or expires[1][:8] >= today.strftime("%Y%m%d"):
+            return True
+    return False
+
+
+def exceptions(path: str, text: str) -> list[str]:
+    """Return where a file of somebody else decides how some people enter, as ``FILE: Match ...: KEYWORD VALUE``.
+
+    sshd tells what holds for one account from one address, and nobody can ask it about all. So no Match block but ours
+    may decide that.
+    """
+    found, match = [], ""
+    for line in text.splitlines():
+        words = line.split("#", 1)[0].replace("=", " ", 1).split(None, 1)
+        if not words:
+            continue
+        keyword, value = words[0].lower(), words[1].strip().strip('"') if len(words) > 1 else ""
+        if keyword == "match":
+            match = "" if value.lower() == "all" else value
+        elif match and keyword in DECIDING and value.lower() not in ("no", KEY_AND_CODE):
+            found.append(f"{path}: Match {match}: {words[0]} {value}")
+    return found
+
+
+def shut_out(effective: Mapping[str, str], user: str, groups: frozenset[str]) -> str:
+    """Say which of sshd's lists keeps an account out whatever it proves; empty where none does (sshd_config(5))."""
+
+    def lists(keyword: str, names: Iterable[str]) -> bool:
+        patterns = [each.partition("@")[0] for each in effective.get(keyword, "").split()]
+        return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+    if lists("denyusers", [user]) or lists("denygroups", groups):
+        return f"DenyUsers or DenyGroups keeps {user} out"
+    for keyword, names in (("AllowUsers", [user]), ("AllowGroups", list(groups))):
+        if effective.get(keyword.lower()) and not lists(keyword.lower(), names):
+            return f"{keyword} does not let {user} in"
+    return ""
+
+
 def render(policy: Policy, canary_keys: str) -> str:
     """Return the drop-in. In Match blocks the first word on a keyword counts, so who is named first comes first."""
     return "\n".join(_lines(policy, canary_keys)) + "\n"
@@ -59,6 +137,7 @@ def _lines(policy: Policy, canary_keys: str) -> Iterator[str]:
     yield "UsePAM yes"
     yield "PubkeyAuthentication yes"
     yield "KbdInteractiveAuthentication yes"
+    yield "PasswordAuthentication no"
     yield f"AuthenticationMethods {KEY_AND_CODE}"
     yield ""
     yield "# Proves logins. Its key is there while a proof lasts."
@@ -91,10 +170,18 @@ def _one_line(text: str) -> str:
 
 
 def expectations(
-    policy: Policy, client: str, members: Mapping[str, Sequence[str]]
+    policy: Policy, client: str, members: Mapping[str, Sequence[str]], people: Sequence[str]
 ) -> list[Expectation]:
-    """Return what has to hold. ``client`` is where people come from; ``members`` are those of exempt groups."""
+    """Return what has to hold.
+
+    ``client`` is where people come from; ``members`` are those of exempt groups; ``people`` all who could log in.
+    """
+    exempt = {each.name for each in policy.exemptions if each.kind == "user"}
+    exempt |= {name for names in members.values() for name in names}
+    special = {policy.break_glass.user} if policy.break_glass else set()
+    nobody_named = sorted(set(people) - exempt - special - {*policy.users, policy.canary})
     found = [Expectation(user, client, KEY_AND_CODE) for user in (*policy.users, policy.canary)]
+    found += [Expectation(user, client, KEY_AND_CODE, named=False) for user in nobody_named]
     for each in policy.exemptions:
         names = [each.name] if each.kind == "user" else members.get(each.name, ())
         found += [Expectation(name, client, KEY) for name in names]

@@ -36,6 +36,8 @@ USER = re.compile(r"(?!\d+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
 """An account's name that is one part of a path, and no number."""
 NO_COLON = re.compile(r"[^:\x00-\x1f]+")
 ROOT = 0
+NO_PLACES = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr")
+"""Folders that a letter could do harm in."""
 SCRATCH_CODES = "scratch_codes"
 """What is made anew where the secret stays."""
 ENROL, PROTECT, REMOVE, SEAL, HAND_OVER = "enrol", "protect", "remove", "seal", "hand over"
@@ -170,6 +172,10 @@ class TotpSecret(Operation[Wanted, Observed]):
                 not posixpath.isabs(path) or path.endswith("/") or "\0" in path
             ):
                 problems.append(Problem(option, "is not the absolute path of a file"))
+        if path := params["deliver_to"]:
+            folder = posixpath.dirname(posixpath.normpath(path))
+            if any(f"{folder}/".startswith(f"{kept}/") for kept in (self._folder, *NO_PLACES)):
+                problems.append(Problem("deliver_to", f"{folder} is no place for letters"))
         if params["deliver"] == "encrypted" and not params["recipient"].strip():
             problems.append(Problem("recipient", "is empty"))
         if not 0 <= params["scratch_codes"] <= MOST_SCRATCH_CODES:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .._access.factor_metrics import Facts, render
+from .._access.pam_settings import asks
 from .._access.ssh_access_state import NOWHERE
-from .._access.sshd_settings import KEY_AND_CODE
+from .._access.sshd_settings import KEY_AND_CODE, Expectation, exceptions
 from .._access.totp_secret_info import TotpSecretInfo
 from .._core import settings
 from .._core.audit import Audit
@@ -24,6 +25,9 @@ from .._ports.files import Files
 from .._ports.sshd import Sshd
 from .._ports.totp_store import TotpStore
 from .console import complain, tell
+
+NOBODY = "nobody"
+"""Somebody whom no exemption names."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,14 +52,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _enabled(places: Mapping[str, str], canary: str) -> bool:
+    """Tell whether sshd asks for a key and a code, whoever comes, and PAM for the code and no password."""
+    sshd = Sshd(Path(places["drop_in"]))
+    answers = sshd.effective([(canary, NOWHERE), (NOBODY, NOWHERE)])
+    expected = [Expectation(name, NOWHERE, KEY_AND_CODE) for name in (canary, NOBODY)]
+    weak = [each.problem(answer) for each, answer in zip(expected, answers, strict=True)]
+    weak += [told for path, text in sshd.others().items() for told in exceptions(path, text)]
+    include = places["include"].rpartition("/")[2]
+    return not any(weak) and asks(Path(places["service"]).read_text(errors="replace"), include)
+
+
 def _facts(config: Mapping[str, Any], options: argparse.Namespace) -> Facts:
     places = settings.ssh_access_places()
-    [asked] = Sshd(Path(places["drop_in"])).effective([(config["canary"], NOWHERE)])
     store = TotpStore(options.store)
     factors = TotpSecretInfo(Files(), store, str(options.store))
     taken_back = Audit(options.audit).last("ssh_access", {"reverted", "unwound"})
     return Facts(
-        enabled=asked.get("authenticationmethods") == KEY_AND_CODE,
+        enabled=_enabled(places, config["canary"]),
         enrolled={user: factors.about(user)["enrolled"] for user in config["users"]},
         expiries={name: date.fromisoformat(day) for name, day in config["exempt"].items()},
         break_glass_used=json.loads(options.used.read_bytes())["used"]

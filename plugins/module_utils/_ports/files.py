@@ -60,6 +60,15 @@ class Files:
             found.st_mtime,
         )
 
+    def access(self, path: str) -> tuple[int, str, int]:
+        """Return the owner's number, the group's name and the mode of a file or folder, where a link leads, too.
+
+        :raises FileProblem: where it cannot be told.
+        """
+        with _told(path, "looked at"):
+            found = os.stat(path)
+        return found.st_uid, _group(found.st_gid), stat.S_IMODE(found.st_mode)
+
     def read(self, path: str) -> bytes:
         """Return the content.
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import glob
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -16,6 +18,8 @@ from .command import ProgramFailed, run
 
 SSHD = "/usr/sbin/sshd"
 SERVICE = "ssh.service"
+CONFIGURATION = Path("/etc/ssh/sshd_config")
+INCLUDE = re.compile(r"^[ \t]*include[ \t=]+(.+?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 SESSION = re.compile(rb"sshd(?:-session)?: (?P<user>[^ @\[]+)@(?P<terminal>[^ ]+)\s*")
 IN_PLACE = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
 """For a shell in a mount namespace of its own: put a folder in the place of another, then run the rest."""
@@ -56,6 +60,20 @@ class Sshd:
             aside = ["unshare", "--mount", "sh", "-c", IN_PLACE, "sh", folder, str(place)]
             return [_settings(run([*aside, *_question(*caller)]).stdout) for caller in callers]
 
+    def others(self) -> Mapping[str, str]:
+        """Return the files of sshd's configuration but ours, by path, with all that they include."""
+        found: dict[str, str] = {}
+        waiting = [CONFIGURATION]
+        while waiting:
+            path = waiting.pop()
+            if str(path) in found or path == self._drop_in or not path.is_file():
+                continue
+            found[str(path)] = text = path.read_text(encoding="utf-8", errors="replace")
+            for patterns in INCLUDE.findall(text):
+                for pattern in shlex.split(patterns):
+                    waiting += map(Path, glob.glob(str(CONFIGURATION.parent / pattern)))
+        return found
+
     def reload(self) -> None:
         """Have the server read its configuration. Sessions live on; a server that does not run reads it at its start.
 
@@ -78,9 +96,13 @@ class Sshd:
 
 
 def _question(user: str, address: str) -> list[str]:
-    return [SSHD, "-T", "-C", f"user={user},host={address},addr={address}"]
+    here = "laddr=127.0.0.1,lport=22"  # without them, sshd has no answer where a Match block asks for them
+    return [SSHD, "-T", "-C", f"user={user},host={address},addr={address},{here}"]
 
 
 def _settings(told: str) -> Mapping[str, str]:
-    pairs = (line.partition(" ") for line in told.splitlines())
-    return {keyword: value for keyword, dummy, value in pairs}
+    found: dict[str, str] = {}
+    for line in told.splitlines():
+        keyword, value = line.partition(" ")[::2]
+        found[keyword] = f"{found[keyword]} {value}" if keyword in found else value
+    return found

@@ -70,8 +70,34 @@ def test_another_layout_is_not_guessed_at(text: str, why: str) -> None:
 
 
 def test_the_alarm_is_for_break_glass_alone() -> None:
-    assert "session" not in pam_settings.include("/totp", "", "/alarm")
-    told = pam_settings.include("/totp", "firefighter", "/alarm")
+    assert "session" not in pam_settings.include("/totp", "", "/alarm", "/drop-in")
+    told = pam_settings.include("/totp", "firefighter", "/alarm", "/drop-in")
     assert "user = firefighter" in told
     assert "session optional pam_exec.so" in told
     assert "nullok" not in told
+
+
+def test_without_the_drop_in_a_code_opens_nothing() -> None:
+    """sshd would take it for a password."""
+    first = next(
+        line
+        for line in pam_settings.include("/totp", "", "/alarm", "/drop-in").splitlines()
+        if line.startswith("auth")
+    )
+    assert first == "auth requisite pam_exec.so quiet /usr/bin/test -e /drop-in"
+
+
+def test_root_needs_no_code_at_the_console() -> None:
+    told = pam_settings.also_include("/totp", ["firefighter"], ["oncall"])
+    assert "auth [success=2 default=ignore] pam_succeed_if.so quiet user = root" in told
+    assert pam_settings.also_include("/totp", ["root"], []).count("user = root") == 1
+
+
+def test_what_somebody_put_back_himself_asks_for_no_code_and_leaves_no_remark() -> None:
+    demanding = pam_settings.demanding(DEBIAN, NAME, WHERE)
+    assert pam_settings.asks(demanding, NAME)
+    put_back = demanding.replace(f"@include {NAME}", "@include common-auth")
+    assert not pam_settings.asks(put_back, NAME)
+    assert not pam_settings.asks(DEBIAN, NAME)
+    assert pam_settings.former(put_back, NAME) == DEBIAN
+    assert pam_settings.demanding(put_back, NAME, WHERE) == demanding

@@ -31,7 +31,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.operation impor
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
 
-from tests.fakes.access_host import DEBIAN, AccessHost, account
+from tests.fakes.access_host import DEBIAN, PUBLIC_KEY, AccessHost, account
 from tests.fakes.dead_man import FakeDeadMan
 
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -332,6 +332,43 @@ def keys_of(name: str, text: str | None) -> Callable[[World], dict[str, Any]]:
     return change
 
 
+def keys_with_mode(name: str, mode: int) -> Callable[[World], dict[str, Any]]:
+    """They are root's own here, so what others may not read, their owner may not."""
+
+    def change(world: World) -> dict[str, Any]:
+        world.keys(name).chmod(mode)
+        return {}
+
+    return change
+
+
+def keys_in_folder_with_mode(name: str, mode: int) -> Callable[[World], dict[str, Any]]:
+    def change(world: World) -> dict[str, Any]:
+        world.keys(name).parent.chmod(mode)
+        return {}
+
+    return change
+
+
+def drop_in(text: str) -> Callable[[World], dict[str, Any]]:
+    def change(world: World) -> dict[str, Any]:
+        Path(world.places.drop_in).with_name("50-theirs.conf").write_text(text)
+        return {}
+
+    return change
+
+
+def enrolled_canary(world: World) -> dict[str, Any]:
+    world.enrol("debvisor-canary")
+    return {}
+
+
+def exempt_break_glass(world: World) -> dict[str, Any]:
+    world.groups["oncall"] = ("firefighter",)
+    group = {"group": "oncall", "reason": "nights", "expires": "2027-06-30"}
+    return {"exempt": [ROOT, group]}
+
+
 REASONS = [
     (given(pam_module=False), "package", "not there"),
     (no_password_line, "pam", "0 times"),
@@ -343,7 +380,12 @@ REASONS = [
     (without("debvisor-canary"), "accounts", "no account debvisor-canary"),
     (options(users=["anna", "ben"]), "enrolled", "ben is not"),
     (unreadable_enrolment, "enrolled", "anna is not (belongs to"),
-    (keys_of("anna", None), "keys", "anna has none in /"),
+    (keys_of("anna", None), "keys", "anna has none that sshd takes in /"),
+    (keys_of("anna", "garbage\n"), "keys", "anna has none"),
+    (keys_of("anna", f'expiry-time="20270114" {PUBLIC_KEY}\n'), "keys", "anna has none"),
+    (keys_with_mode("anna", 0o666), "keys", "anna has none"),
+    (keys_with_mode("anna", 0o600), "keys", "anna has none"),
+    (keys_in_folder_with_mode("anna", 0o777), "keys", "anna has none"),
     (keys_of("anna", "# none yet\n\n"), "keys", ".ssh/authorized_keys or /"),
     (keys_of("firefighter", ""), "keys", "firefighter has none"),
     (keys_of("root", None), "keys", "root has none"),
@@ -361,6 +403,21 @@ REASONS = [
         "lets nobody work",
     ),
     (other_drop_in, "effective", "authenticationmethods is any, not"),
+    (
+        drop_in("Match Address 10.0.0.9\n    AuthenticationMethods any\n"),
+        "effective",
+        "50-theirs.conf: Match Address 10.0.0.9: AuthenticationMethods any",
+    ),
+    (
+        drop_in("Match Address 10.0.0.9\n\tpasswordauthentication=yes"),
+        "effective",
+        "Match Address 10.0.0.9: passwordauthentication",
+    ),
+    (drop_in("AllowUsers root anna firefighter"), "effective", "AllowUsers does not let debvisor"),
+    (drop_in("AllowGroups sudo"), "effective", "AllowGroups does not let"),
+    (drop_in("DenyUsers anna"), "effective", "DenyUsers or DenyGroups keeps anna out"),
+    (enrolled_canary, "accounts", "it is somebody's account"),
+    (exempt_break_glass, "break_glass", "would enter from everywhere"),
 ]
 
 

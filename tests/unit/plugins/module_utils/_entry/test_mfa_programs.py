@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._access.sshd_settings import (
+    EVERYWHERE,
+    KEY_AND_CODE,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit, verify
 from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
@@ -73,13 +77,41 @@ def configured(tmp_path: Path, **more: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("methods", "enabled"), [("publickey,keyboard-interactive:pam", 1), ("any", 0)]
-)
-def test_metrics_go_by_what_sshd_says(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: str, enabled: int
+@pytest.fixture
+def asking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """A host that asks for a second factor: what sshd says, its other files, and the service's file of PAM."""
+    told: dict[str, Any] = {
+        "sshd": {**EVERYWHERE, "authenticationmethods": KEY_AND_CODE},
+        "others": {"sshd_config": "UsePAM yes\n"},
+        "pam": "@include debvisor-mfa\n",
+    }
+    service = tmp_path / "sshd"
+
+    def places() -> dict[str, str]:
+        service.write_text(told["pam"])
+        return {"drop_in": "/d/10.conf", "include": "/pam/debvisor-mfa", "service": str(service)}
+
+    monkeypatch.setattr(mfa_metrics.settings, "ssh_access_places", places)
+    monkeypatch.setattr(Sshd, "effective", lambda self, callers: [told["sshd"] for each in callers])
+    monkeypatch.setattr(Sshd, "others", lambda self: told["others"])
+    return told
+
+
+WEAK: list[tuple[dict[str, Any], int]] = [
+    ({}, 1),
+    ({"sshd": {**EVERYWHERE, "authenticationmethods": "any"}}, 0),
+    ({"sshd": {"authenticationmethods": KEY_AND_CODE}}, 0),
+    ({"others": {"50.conf": "Match User tom\nAuthenticationMethods publickey\n"}}, 0),
+    ({"pam": "@include common-auth\n"}, 0),
+    ({"pam": "@include debvisor-mfa\n@include common-auth\n"}, 0),
+]
+
+
+@pytest.mark.parametrize(("change", "enabled"), WEAK)
+def test_metrics_go_by_what_sshd_and_pam_do(
+    asking: dict[str, Any], tmp_path: Path, change: dict[str, Any], enabled: int
 ) -> None:
-    monkeypatch.setattr(Sshd, "effective", lambda self, who: [{"authenticationmethods": methods}])
+    asking.update(change)
     (tmp_path / "used.json").write_text('{"used": 17.0}')
     assert mfa_metrics.main(configured(tmp_path)) == 0
     told = (tmp_path / "out.prom").read_text()
@@ -89,9 +121,8 @@ def test_metrics_go_by_what_sshd_says(
 
 
 def test_metrics_tell_when_a_change_was_last_taken_back(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    asking: dict[str, Any], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Sshd, "effective", lambda self, who: [{}])
     audit = Audit(tmp_path / "audit.jsonl")
     for operation, result in [
         ("nft_ruleset", "reverted"),

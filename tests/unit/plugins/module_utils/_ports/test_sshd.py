@@ -47,7 +47,34 @@ def test_settings_are_by_sshds_own_word(scene: Scene) -> None:
     scene.program("sshd", "usepam yes\nauthenticationmethods publickey,keyboard-interactive:pam")
     [told] = Sshd(scene.folder / "d/10.conf").effective([("anna", "192.0.2.1")])
     assert told["authenticationmethods"] == "publickey,keyboard-interactive:pam"
-    assert scene.calls == ["sshd -T -C user=anna,host=192.0.2.1,addr=192.0.2.1"]
+    asked = "user=anna,host=192.0.2.1,addr=192.0.2.1,laddr=127.0.0.1,lport=22"
+    assert scene.calls == [f"sshd -T -C {asked}"]
+
+
+def test_lists_that_sshd_tells_in_several_lines_are_whole(scene: Scene) -> None:
+    scene.program("sshd", "allowusers anna\nallowusers ben\nusepam yes")
+    [told] = Sshd(scene.folder / "d/10.conf").effective([("anna", "192.0.2.1")])
+    assert told == {"allowusers": "anna ben", "usepam": "yes"}
+
+
+def test_the_files_of_others_are_read_with_what_they_include(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_ins = scene.folder / "d"
+    (drop_ins / "more").mkdir(parents=True)
+    texts = {
+        scene.folder / "sshd_config": f'Include d/*.conf\n include "{drop_ins}/more/a" d/none\n',
+        drop_ins / "10.conf": "ours\n",
+        drop_ins / "50.conf": "INCLUDE=50.conf\n",
+        drop_ins / "more/a": "Match all\n",
+    }
+    for path, text in texts.items():
+        path.write_text(text)
+    monkeypatch.setattr(sshd, "CONFIGURATION", scene.folder / "sshd_config")
+    found = Sshd(drop_ins / "10.conf").others()
+    assert found == {
+        str(path): text for path, text in texts.items() if path != drop_ins / "10.conf"
+    } | {str(drop_ins / "50.conf"): texts[drop_ins / "50.conf"]}
 
 
 def test_a_rehearsal_leaves_the_drop_ins_alone(scene: Scene) -> None:
