@@ -36,7 +36,8 @@ SERVICE = "debvisor-pam-test"
 STORE = "/var/lib/debvisor/totp"
 FILE = f"{STORE}/{USER}"
 LETTER = f"/root/{USER}.txt"
-STACK = pam_settings.include(STORE, "", "") + "account required pam_permit.so\n"
+DROP_IN = "/run/debvisor-pam-test.conf"
+STACK = pam_settings.include(STORE, "", "", DROP_IN) + "account required pam_permit.so\n"
 PACKAGES = "libpam-google-authenticator pamtester python3-pyotp python3-qrcode"
 SINCE = 1_764_112_000
 
@@ -78,7 +79,7 @@ class Door:
             f"echo {code} | timeout 30 pamtester {SERVICE} {USER} authenticate",
             timeout=60,
         )
-        assert "uthentic" in done.stdout + done.stderr, done
+        assert "pamtester: " in done.stdout + done.stderr, done
         return done.returncode == 0
 
     def module(self, name: str, *words: str, **options: Any) -> PlaybookRun:
@@ -124,9 +125,11 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     apt = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends"
     door.on(f"{apt} {PACKAGES} >/dev/null", timeout=300)
     door.on(f"id {USER} 2>/dev/null || useradd --create-home {USER}; install -d -m 0700 {STORE}")
-    door.on(f"printf %s {shlex.quote(STACK)} > /etc/pam.d/{SERVICE}")
+    door.on(f"touch {DROP_IN}; printf %s {shlex.quote(STACK)} > /etc/pam.d/{SERVICE}")
     yield door
-    door.on(f"userdel --remove {USER} 2>/dev/null; rm -f {FILE} {LETTER} /etc/pam.d/{SERVICE}")
+    door.on(
+        f"userdel --remove {USER} 2>/dev/null; rm -f {FILE} {LETTER} {DROP_IN} /etc/pam.d/{SERVICE}"
+    )
 
 
 @pytest.fixture
@@ -142,6 +145,16 @@ def test_each_code_opens_once(door: Door, enrolled: Enrolment) -> None:
     assert (kept.since, kept.scratch_codes) == (SINCE, enrolled.scratch_codes)
     assert not door.opens(code)
     assert door.opens(oathtool(enrolled, steps=1))
+
+
+def test_without_sshds_drop_in_a_code_opens_nothing(door: Door, enrolled: Enrolment) -> None:
+    """sshd would ask PAM for a password then."""
+    door.on(f"rm {DROP_IN}")
+    try:
+        assert not door.opens(oathtool(enrolled))
+    finally:
+        door.on(f"touch {DROP_IN}")
+    assert door.opens(oathtool(enrolled))
 
 
 def test_a_skew_that_was_brought_along_counts(door: Door, enrolled: Enrolment) -> None:

@@ -499,6 +499,15 @@ def test_protect_is_taken_back(world: World) -> None:
     assert world.state == before
 
 
+@pytest.mark.parametrize("folder", ["store", "/etc/pam.d", "/etc", "/usr/bin", "/srv/../etc/ssh"])
+def test_a_letter_is_not_laid_where_it_could_do_harm(world: World, folder: str) -> None:
+    """Neither over somebody else's secret, nor over what the system reads."""
+    place = f"{world.store if folder == 'store' else folder}/ulf"
+    outcome = world.run(deliver="file", deliver_to=place)
+    assert "is no place for letters" in str(outcome.failure)
+    assert not world.path.exists()
+
+
 @pytest.mark.parametrize(
     "options",
     [
