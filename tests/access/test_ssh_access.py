@@ -142,7 +142,9 @@ def test_all_reasons_are_told_at_once_and_nothing_is_changed(people: People, bef
     assert "read-only" in why["store"]
     assert why["clock"] == "by chrony it is 20.0 s off"
     assert why["enrolled"] == f"{BEN} is not"
-    assert why["keys"].startswith(f"{BEN} has none in /home/{BEN}/.ssh/authorized_keys")
+    assert why["keys"].startswith(
+        f"{BEN} has none that sshd takes in /home/{BEN}/.ssh/authorized_keys"
+    )
     assert "authenticationmethods is publickey" in why["effective"]
     assert people.files() == before
     everybody_enters_as_before(people)
@@ -210,6 +212,54 @@ def test_check_mode_predicts_and_changes_nothing(people: People, before: str) ->
     assert "+AuthenticationMethods publickey,keyboard-interactive:pam" in run.output
     assert "-@include common-auth" in run.output
     assert people.files() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "Match Address 198.51.100.9\n    AuthenticationMethods any",
+            "Match Address 198.51.100.9: AuthenticationMethods any",
+        ),
+        ("Match LocalPort 2222\n    PasswordAuthentication yes", "Match LocalPort 2222: Password"),
+        (f"AllowUsers root {ANNA} {BEN} {GLASS} {ROBOT}", "AllowUsers does not let"),
+    ],
+)
+def test_what_others_told_sshd_is_found_wherever_it_holds(
+    people: People, before: str, text: str, why: str
+) -> None:
+    theirs = str(Path(DROP_IN).with_name("50-theirs.conf"))
+    people.on(f"printf '{text}\n' > {theirs}")
+    try:
+        told = people.result("ssh_access_info", **people.asked())
+    finally:
+        people.on(f"rm {theirs}")
+    wrong = {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
+    assert set(wrong) == {"effective"}
+    assert why in wrong["effective"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "chmod 666 {keys}",
+        "echo garbage > {keys}",
+        "chmod 777 {folder}",
+        "chown root {keys}; chmod 600 {keys}",
+    ],
+)
+def test_a_key_that_sshd_does_not_take_is_none(people: People, before: str, damage: str) -> None:
+    folder = f"/home/{ANNA}/.ssh"
+    people.on(f"cp -a {folder} {folder}.kept")
+    try:
+        people.on(damage.format(keys=f"{folder}/authorized_keys", folder=folder))
+        told = people.result("ssh_access_info", **people.asked())
+    finally:
+        people.on(f"rm -rf {folder}; mv {folder}.kept {folder}")
+    wrong = {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
+    assert set(wrong) == {"keys"}
+    assert wrong["keys"].startswith(f"{ANNA} has none that sshd takes")
+    assert people.enters(ANNA)
 
 
 def test_a_break_glass_that_does_not_open_has_it_taken_back_at_once(
@@ -396,6 +446,25 @@ class TestEnforced:
         used = re.search(r"break_glass_last_use_timestamp_seconds (\d+)\n", told)
         assert used
         assert abs(int(used[1]) - int(people.on("date +%s"))) < 3600
+
+    def test_metrics_tell_that_pam_takes_passwords_again(self, people: People) -> None:
+        people.on("cp -a /etc/pam.d/sshd /root/pam-sshd")
+        people.on("sed -i 's/^@include debvisor-mfa$/@include common-auth/' /etc/pam.d/sshd")
+        told = people.on("/usr/libexec/debvisor/mfa-metrics")
+        people.on("mv /root/pam-sshd /etc/pam.d/sshd")
+        assert "debvisor_node_mfa_enabled 0\n" in told
+
+    def test_without_the_drop_in_a_code_alone_opens_nothing(self, people: People) -> None:
+        """As docs/mfa.md has it for a lost control node: keys open again, and a code is no password."""
+        people.enrol()
+        code = people.anna.scratch_codes[4].reveal().decode()
+        people.on(f"mv {DROP_IN} {DROP_IN}.kept; systemctl reload ssh")
+        try:
+            assert people.enters(ANNA)
+            assert not people.enters(ANNA, code, key=False)
+        finally:
+            people.on(f"mv {DROP_IN}.kept {DROP_IN}; systemctl reload ssh")
+        assert people.enters(ANNA, code)
 
     def test_a_restart_keeps_it(self, people: People) -> None:
         cluster, content = Cluster.of_lab(), people.files()
