@@ -137,7 +137,7 @@ test-node: deps venv collection ## Molecule scenarios on three nodes of their ow
 	@$(BIN)/molecule test --all
 
 .PHONY: test-vm
-test-vm: vm ## volumes on LVM and ZFS, in the virtual machine; not part of `make test`
+test-vm: vm ## volumes on LVM and ZFS, in a virtual machine; up to an hour where it is emulated, and not part of `make test`
 	@$(BIN)/python -m pytest -p no:cacheprovider tests/vm
 
 .PHONY: test-volumes
