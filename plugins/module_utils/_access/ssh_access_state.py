@@ -312,11 +312,7 @@ class SshAccessState:
     def _problems(self, answers: Iterable[Answer]) -> list[str]:
         """Return in what sshd does not ask for what it should, by its own word and by what nobody can ask it."""
         found = [problem for each, answer in answers if (problem := each.problem(answer))]
-        found += [
-            told
-            for path, text in self._ports.sshd.others().items()
-            for told in sshd_settings.exceptions(path, text)
-        ]
+        found += sshd_settings.exceptions(self._ports.sshd.others())
         for each, answer in answers:
             if each.named and (account := self._ports.accounts.find(each.user)):
                 found += filter(None, [sshd_settings.shut_out(answer, each.user, account.groups)])

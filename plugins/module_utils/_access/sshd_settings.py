@@ -93,13 +93,17 @@ def has_key(text: str, today: date) -> bool:
     return False
 
 
-def exceptions(path: str, text: str) -> list[str]:
-    """Return where a file of somebody else decides how some people enter, as ``FILE: Match ...: KEYWORD VALUE``.
+def exceptions(files: Mapping[str, str]) -> list[str]:
+    """Return where files of others decide how some people enter, as ``FILE: Match ...: KEYWORD VALUE``.
 
     sshd tells what holds for one account from one address, and nobody can ask it about all. So no Match block but ours
     may decide that.
     """
-    found, match = [], ""
+    return [told for path, text in files.items() for told in _exceptions(path, text)]
+
+
+def _exceptions(path: str, text: str) -> Iterator[str]:
+    match = ""
     for line in text.splitlines():
         words = line.split("#", 1)[0].replace("=", " ", 1).split(None, 1)
         if not words:
@@ -108,8 +112,7 @@ def exceptions(path: str, text: str) -> list[str]:
         if keyword == "match":
             match = "" if value.lower() == "all" else value
         elif match and keyword in DECIDING and value.lower() not in ("no", KEY_AND_CODE):
-            found.append(f"{path}: Match {match}: {words[0]} {value}")
-    return found
+            yield f"{path}: Match {match}: {words[0]} {value}"
 
 
 def shut_out(effective: Mapping[str, str], user: str, groups: frozenset[str]) -> str:
