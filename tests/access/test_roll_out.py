@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -169,10 +170,14 @@ def test_the_account_of_a_person_is_not_made_the_canary(team: Team) -> None:
 def test_who_would_not_get_the_message_is_not_enrolled(team: Team) -> None:
     in_the_way = team.letters / f"node1-{ANNA}.txt.asc"
     in_the_way.mkdir(parents=True)
+    team.letters.chmod(0o750)
     run = team.run("enforce_mfa", "--limit=node1", "--extra-vars={mfa_stages: [enrol]}")
     assert run.status != 0
     assert f"Not enrolled, therefore: {ANNA}" in " ".join(run.output.split())
     assert team.on_nodes[0].on(f"ls {STORE}").split() == [BEN]
+    assert stat.S_IMODE(team.letters.stat().st_mode) == 0o750, (
+        "a folder that is there keeps its mode"
+    )
     shutil.rmtree(team.letters)
 
 
@@ -192,6 +197,7 @@ def test_a_second_host_that_fails_ends_it(team: Team, before: list[str]) -> None
     assert second.enters(BEN)
     assert third.files() == before[2]
     assert "[node3]" not in run.output
+    assert stat.S_IMODE(team.letters.stat().st_mode) == 0o700
     assert {path.name.partition("-")[0] for path in team.letters.iterdir()} == {"node1", "node2"}
     second.on(f"mv {keys}.gone {keys}")
 

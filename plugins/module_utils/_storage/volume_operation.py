@@ -6,70 +6,22 @@
 from __future__ import annotations
 
 import contextlib
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from .._core.errors import Conflict, Refused, TimedOut, VerificationFailed
 from .._core.plan import Action, Operation, Plan, Receipt
-from . import images, promised, proof, request, sizes, volume_plan
-from .images import Image
+from . import images, promised, request, volume_plan
+from .filling import Disks, Filling
 from .request import Request
 from .volume_plan import Seen, golden_name, mark_of
 from .volumes import Backend, Marks, Volume
 from .work import CachedImage, ImageCache, ImageSource, RemoteImage, Work
 
-SECTOR = 512
-"""Bytes; what qemu-img writes is a multiple of it."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at whether the work may go on, while another run has a lock."""
-
-
-class Disks(Protocol):
-    """QEMU's tools."""
-
-    def head(self, path: str, count: int) -> tuple[bytes, int]: ...
-
-    def info(self, path: str, image_type: str) -> Mapping[str, Any]: ...
-
-    def check(self, path: str, image_type: str) -> None: ...
-
-    def extents(
-        self, path: str, image_type: str, check: Callable[[], None]
-    ) -> Iterable[Mapping[str, Any]]: ...
-
-    def convert(
-        self,
-        source: str,
-        image_type: str,
-        target: str,
-        *,
-        skip_zeros: bool,
-        progress: Callable[[float], None],
-        check: Callable[[], None],
-        meanwhile: Callable[[], None],
-    ) -> None: ...
-
-    def compare(
-        self,
-        source: str,
-        image_type: str,
-        target: str,
-        *,
-        progress: Callable[[float], None],
-        check: Callable[[], None],
-    ) -> None: ...
-
-    def read(
-        self,
-        path: str,
-        image_type: str,
-        offsets: Sequence[int],
-        span: int,
-        check: Callable[[], None],
-    ) -> dict[int, bytes]: ...
 
 
 class Guests(Protocol):
@@ -122,7 +74,7 @@ class VolumeImage(Operation[Request, Seen]):
         self._golden: Volume | None = None
         self._new: Volume | None = None
         """What is made beside what is there."""
-        self._inspected: dict[str, Image] = {}
+        self._filling = Filling(ports.disks, ports.work)
 
     def parse(self, params: Mapping[str, Any]) -> Request:
         """Check the options."""
@@ -187,7 +139,7 @@ class VolumeImage(Operation[Request, Seen]):
         if golden is not None and golden.marks is not None:
             virtual_size = golden.marks.virtual_size
         elif cached is not None:
-            virtual_size = self._inspect(cached).virtual_size
+            virtual_size = self._filling.judge(cached).virtual_size
         else:
             remote = remote or source.look(work.check)
             virtual_size = images.read_head(
@@ -200,16 +152,6 @@ class VolumeImage(Operation[Request, Seen]):
         if golden is None or golden.marks is None or not golden.marks.golden:
             return None
         return golden if golden.marks.image == mark_of(digest) else None
-
-    def _inspect(self, cached: CachedImage) -> Image:
-        """Judge an image's head before any program opens it; then ask the program, too. Once: the digest stays."""
-        if cached.digest in self._inspected:
-            return self._inspected[cached.digest]
-        head, size = self._ports.disks.head(cached.path, images.HEAD)
-        image = images.read_head(head, size, cached.image_type)
-        images.confirm(image, self._ports.disks.info(cached.path, cached.image_type))
-        self._inspected[cached.digest] = image
-        return image
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
@@ -305,7 +247,7 @@ class VolumeImage(Operation[Request, Seen]):
     def _make_golden(self, backend: Backend, name: str, wanted: Request) -> None:
         """Make the golden volume, unless another run has made it while we waited."""
         image = self._ready_image(wanted)
-        virtual_size = self._inspect(image).virtual_size
+        virtual_size = self._filling.judge(image).virtual_size
         with self._alone(f"golden:{backend.kind}:{backend.pool}:{image.digest}"):
             self._golden = self._find_golden(image.digest, wanted)
             if self._golden is not None:
@@ -355,11 +297,9 @@ class VolumeImage(Operation[Request, Seen]):
             raise Conflict("the golden volume is gone", hint="Run again")
         token = self._ports.token
         volume = backend.clone(golden, name, wanted.size, Marks(token=token))
-        self._ports.work.stage("verifying_volume")
         size = golden.marks.virtual_size
-        if wanted.compare:
-            self._compare(self._ready_image(wanted), size, volume)
-        self._prove_by_samples(self._samples(golden.path, "raw", [], size, volume), volume)
+        image = self._ready_image(wanted) if wanted.compare else None
+        self._filling.prove_clone(volume, golden, size, image)
         self._new = backend.mark(volume, self._proved(golden.marks.image, size))
 
     def _overwrite(self, backend: Backend, wanted: Request) -> None:
@@ -377,29 +317,14 @@ class VolumeImage(Operation[Request, Seen]):
     def _populate(
         self, backend: Backend, volume: Volume, wanted: Request, *, zeroed: bool
     ) -> Volume:
-        """Fill a volume, make what is beyond the image zeros, have it on the medium, and read it back."""
-        image, work, disks = self._ready_image(wanted), self._ports.work, self._ports.disks
+        """Fill a volume with the image, and mark it as proved."""
+        image = self._ready_image(wanted)
         with self._ports.cache.hold(image):
-            size = self._fitting(image, volume)
+            size = self._filling.fitting_size(image, volume)
             self._check_unused(backend, volume)
             if volume.marks != Marks(token=self._ports.token):
                 volume = self._unproved(backend, volume)
-            if not zeroed:
-                self._zero_tail(backend, volume, size)
-            work.stage("converting", size)
-            expected: dict[int, bytes] = {}
-            disks.convert(
-                image.path,
-                image.image_type,
-                volume.path,
-                skip_zeros=zeroed,
-                progress=lambda share: work.progress(int(share * size)),
-                check=work.check,
-                meanwhile=lambda: expected.update(self._expected(image, size, volume)),
-            )
-            work.stage("syncing")
-            backend.sync(volume)
-            self._prove(image, size, volume, expected, wanted)
+            self._filling.fill(image, size, backend, volume, zeroed=zeroed, compare=wanted.compare)
         return backend.mark(volume, self._proved(mark_of(image.digest), size))
 
     def _unproved(self, backend: Backend, volume: Volume) -> Volume:
@@ -411,78 +336,6 @@ class VolumeImage(Operation[Request, Seen]):
             backend.mark(marked, volume.marks or Marks())
             raise
         return marked
-
-    def _fitting(self, image: CachedImage, volume: Volume) -> int:
-        """Judge an image as a whole; return the size of its disk, which fits."""
-        size = self._inspect(image).virtual_size
-        if size > volume.size:
-            raise Refused(
-                f"the image's disk of {size} bytes does not fit",
-                why=f"{volume.path} has {volume.size}",
-            )
-        self._ports.disks.check(image.path, image.image_type)
-        return size
-
-    def _zero_tail(self, backend: Backend, volume: Volume, size: int) -> None:
-        """Make what is beyond the image zeros. The rest of its last sector, qemu-img fills with zeros itself."""
-        start = sizes.rounded_up(size, SECTOR)
-        if volume.size > start:
-            self._ports.work.stage("preparing_target", volume.size - start)
-            backend.zero(volume, start, volume.size - start, self._ports.work.check)
-
-    def _expected(self, image: CachedImage, size: int, volume: Volume) -> dict[int, bytes]:
-        """Read from the image what is going to be looked for; that costs no time while it is converted."""
-        extents = self._ports.disks.extents(image.path, image.image_type, self._ports.work.check)
-        return self._samples(image.path, image.image_type, extents, size, volume)
-
-    def _prove(
-        self,
-        image: CachedImage,
-        size: int,
-        volume: Volume,
-        expected: Mapping[int, bytes],
-        wanted: Request,
-    ) -> None:
-        self._ports.work.stage("verifying_volume", size)
-        if wanted.compare:
-            self._compare(image, size, volume)
-        self._prove_by_samples(expected, volume)
-
-    def _compare(self, image: CachedImage, size: int, volume: Volume) -> None:
-        """Compare every byte."""
-        work = self._ports.work
-        self._ports.disks.compare(
-            image.path,
-            image.image_type,
-            volume.path,
-            progress=lambda share: work.progress(int(share * size)),
-            check=work.check,
-        )
-
-    def _samples(
-        self,
-        path: str,
-        image_type: str,
-        extents: Iterable[Mapping[str, Any]],
-        size: int,
-        volume: Volume,
-    ) -> dict[int, bytes]:
-        """Return what must stand on the volume, by offset: all pieces are of one length."""
-        samples = proof.choose(extents, size, volume.size, random.Random())
-        check = self._ports.work.check
-        expected = self._ports.disks.read(path, image_type, samples.disk, samples.span, check)
-        return expected | dict.fromkeys(samples.tail, bytes(samples.span))
-
-    def _prove_by_samples(self, expected: Mapping[int, bytes], volume: Volume) -> None:
-        span = max(map(len, expected.values()))
-        check = self._ports.work.check
-        found = self._ports.disks.read(volume.path, "raw", sorted(expected), span, check)
-        if differing := proof.differing(expected, found):
-            raise VerificationFailed(
-                f"{volume.path} does not hold what was written to it",
-                why=f"{len(differing)} of {len(expected)} samples differ, the first at byte {differing[0]}",
-                hint="Look at the disks below it (dmesg) before it is used",
-            )
 
     def _proved(self, image: str, size: int) -> Marks:
         return Marks(image, self._ports.token, self._ports.calendar.utc(), size)
