@@ -44,6 +44,12 @@ options:
           - The last day on which the exemption may be in force, as C(YYYY-MM-DD). A run after that day fails.
         type: str
         required: true
+  automation:
+    description:
+      - Accounts that other automation than the present run logs in as. Each has to be exempt, too.
+    type: list
+    elements: str
+    default: []
   break_glass:
     description:
       - The account that enters by key alone when nobody else can. Each use raises an alarm.

@@ -181,6 +181,18 @@ def test_who_would_not_get_the_message_is_not_enrolled(team: Team) -> None:
     shutil.rmtree(team.letters)
 
 
+def test_who_cannot_be_enrolled_costs_nobody_else_the_message(team: Team) -> None:
+    first = team.on_nodes[0]
+    first.on(f"mv /home/{BEN}/{THEIRS} /home/{BEN}/{THEIRS}.gone; rm {STORE}/{BEN}")
+    run = team.run("enforce_mfa", "--limit=node1", "--extra-vars={mfa_stages: [enrol]}")
+    assert run.status != 0
+    assert f"Not enrolled: {BEN}." in " ".join(run.output.split())
+    assert first.on(f"ls {STORE}").split() == [ANNA]
+    assert team.anna_on(first)
+    first.on(f"mv /home/{BEN}/{THEIRS}.gone /home/{BEN}/{THEIRS}; rm {STORE}/{ANNA}")
+    shutil.rmtree(team.letters)
+
+
 def test_a_second_host_that_fails_ends_it(team: Team, before: list[str]) -> None:
     first, second, third = team.on_nodes
     keys = f"/home/{GLASS}/.ssh/authorized_keys"

@@ -31,6 +31,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
             "expires": {"type": "str", "required": True},
         },
     },
+    "automation": {**_NAMES, "default": []},
     "break_glass": {
         "type": "dict",
         "options": {
@@ -103,13 +104,15 @@ class Policy:
     admin_groups: frozenset[str]
     also: frozenset[str] = frozenset()
     """What asks for a code besides sshd."""
+    automation: tuple[str, ...] = ()
+    """Who types no codes, besides the account of the present run."""
 
 
 def parse(params: Mapping[str, Any], problems: list[Problem]) -> Policy:
     """Read the options; what is wrong is added to ``problems``."""
     named = [("users", name) for name in params["users"]]
     named += [("canary", params["canary"])]
-    named += [("admin_groups", name) for name in params["admin_groups"]]
+    named += [(each, name) for each in ("admin_groups", "automation") for name in params[each]]
     exemptions = [
         found
         for index, given in enumerate(params["exempt"])
@@ -131,6 +134,7 @@ def parse(params: Mapping[str, Any], problems: list[Problem]) -> Policy:
         params["canary"],
         frozenset(params["admin_groups"]),
         frozenset(params["also"]),
+        tuple(params["automation"]),
     )
 
 

@@ -108,7 +108,7 @@ def judge(policy: Policy, seen: Situation) -> list[Check]:
             "Put their public keys there, or take their names out: passwords open nothing any more",
         ),
         Check("exemptions", _exemptions(policy, seen), "Renew the exemption, or enrol who had it"),
-        Check("automation", _automation(policy, seen), "Exempt the account that Ansible comes as"),
+        Check("automation", _automation(policy, seen), "Exempt it, for it types no codes"),
         Check(
             "break_glass",
             _break_glass(policy, seen),
@@ -183,12 +183,16 @@ def _exemptions(policy: Policy, seen: Situation) -> str:
 
 
 def _automation(policy: Policy, seen: Situation) -> str:
+    exempt = set(_exempt(policy, seen))
+    told = []
     account = seen.controller.account
     if not account:
-        return "it is not known as whom Ansible comes"
-    if account not in _exempt(policy, seen):
-        return f"Ansible comes as {account}, which would be asked for a code"
-    return ""
+        told.append("it is not known as whom Ansible comes")
+    elif account not in exempt:
+        told.append(f"Ansible comes as {account}, which would be asked for a code")
+    others = [name for name in policy.automation if name not in {*exempt, account}]
+    told += [f"{name} is automation, and would be asked for a code" for name in others]
+    return "; ".join(told)
 
 
 def _break_glass(policy: Policy, seen: Situation) -> str:
