@@ -133,11 +133,17 @@ class ActionModule(CommitConfirm, TellsOfController):
         yield "canary with key and code", login(both, key=key, answer=right), _accepted
         user = self._task.args["break_glass"]["user"]
         glass = self._break_glass_key()
-        yield (
-            "break-glass with its key",
-            lambda seconds: client.attempt(user, KEY, key=glass, agent=True, timeout=seconds),
-            _accepted,
-        )
+
+        def work(seconds: float) -> Attempt:
+            word = secrets.token_hex(8)
+            came = client.attempt(
+                user, KEY, key=glass, agent=True, command=f"echo {word}", timeout=seconds
+            )
+            if came.accepted and word not in came.printed:
+                return Attempt(False, True, "it enters, and cannot run commands")
+            return came
+
+        yield "break-glass with its key", work, _accepted
 
     def _client(self) -> SshClient:
         """Return a client that goes where Ansible goes, by the same way, but with keys of its own."""

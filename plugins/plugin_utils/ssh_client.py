@@ -26,6 +26,8 @@ class Attempt:
     accepted: bool
     refused: bool
     said: str = ""
+    printed: str = ""
+    """What the command printed on the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,10 @@ class SshClient:
         key: Path | None = None,
         answer: str | None = None,
         agent: bool = False,
+        command: str = "true",
         timeout: float = 10,
     ) -> Attempt:
-        """Log in, run ``true``, and leave.
+        """Log in, run a command, and leave.
 
         :param methods: what to offer the server, as PreferredAuthentications has it.
         :param answer: what to give whatever is asked; without it, nobody answers.
@@ -63,7 +66,7 @@ class SshClient:
             *(() if agent else ("IdentityAgent=none",)),
         ]
         words = [self.program, *(word for each in settings for word in ("-o", each))]
-        words += [*self.options, "-l", user, "--", self.host, "true"]
+        words += [*self.options, "-l", user, "--", self.host, command]
         try:
             done = subprocess.run(
                 words,
@@ -79,7 +82,7 @@ class SshClient:
         except subprocess.TimeoutExpired:
             return Attempt(False, False, f"no end within {timeout:.0f} s")
         said = done.stderr.strip()
-        return Attempt(done.returncode == 0, REFUSAL in said, said)
+        return Attempt(done.returncode == 0, REFUSAL in said, said, done.stdout)
 
     def _environment(self, answer: str | None) -> dict[str, str]:
         environment = {**os.environ, "LC_ALL": "C"}

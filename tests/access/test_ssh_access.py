@@ -223,6 +223,11 @@ def test_check_mode_predicts_and_changes_nothing(people: People, before: str) ->
         ),
         ("Match LocalPort 2222\n    PasswordAuthentication yes", "Match LocalPort 2222: Password"),
         (f"AllowUsers root {ANNA} {BEN} {GLASS} {ROBOT}", "AllowUsers does not let"),
+        (
+            "Match Address *,!10.0.0.0/8\n    KbdInteractiveAuthentication no",
+            "Match Address *,!10.0.0.0/8: KbdInteractiveAuthentication no",
+        ),
+        ("PermitRootLogin forced-commands-only", "so root does not enter with publickey"),
     ],
 )
 def test_what_others_told_sshd_is_found_wherever_it_holds(
@@ -231,12 +236,90 @@ def test_what_others_told_sshd_is_found_wherever_it_holds(
     theirs = str(Path(DROP_IN).with_name("50-theirs.conf"))
     people.on(f"printf '{text}\n' > {theirs}")
     try:
-        told = people.result("ssh_access_info", **people.asked())
+        wrong = missing(people)
     finally:
         people.on(f"rm {theirs}")
-    wrong = {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
     assert set(wrong) == {"effective"}
     assert why in wrong["effective"]
+
+
+def missing(people: People, **options: Any) -> dict[str, str]:
+    """Return which conditions do not hold, and why."""
+    told = people.result("ssh_access_info", **people.asked(**options))
+    return {check["check"]: check["why"] for check in told["preflight"] if not check["holds"]}
+
+
+def test_another_sshd_with_a_configuration_of_its_own_is_found(people: People, before: str) -> None:
+    config, unit = "/run/dv-other.conf", "dv-other-sshd"
+    people.on(f"echo Port 2222 > {config}")
+    people.on(f"systemd-run --quiet --collect --unit={unit} /usr/sbin/sshd -D -f {config}")
+    try:
+        listens = "ss --listening --numeric --tcp --no-header sport = :2222"
+        eventually("it listens", lambda: people.on(listens), 30)
+        wrong = missing(people)
+    finally:
+        people.on(f"systemctl stop {unit}; rm {config}")
+    assert set(wrong) == {"effective"}
+    assert f"-D -f {config}" in wrong["effective"]
+
+
+def test_root_with_a_code_needs_sshds_permission(people: People, before: str) -> None:
+    """As Debian has it, root enters by key alone: a code after it would not help."""
+    people.on(f"cp -a {STORE}/{ANNA} {STORE}/root")
+    robots = [{"user": ROBOT, "reason": "no phone", "expires": "2099-12-31"}]
+    try:
+        wrong = missing(people, users=[ANNA, "root"], exempt=robots)
+    finally:
+        people.on(f"rm {STORE}/root")
+    assert set(wrong) == {"automation", "effective"}
+    assert "so root does not enter with publickey,keyboard-interactive:pam" in wrong["effective"]
+
+
+def test_a_break_glass_without_a_password_needs_none_for_sudo(people: People, before: str) -> None:
+    rule = "/etc/sudoers.d/dv-glass"
+    people.on(f"passwd --quiet --lock {GLASS}")
+    try:
+        wrong = missing(people)
+        people.on(f"umask 337; echo '{GLASS} ALL=(ALL:ALL) NOPASSWD: ALL' > {rule}")
+        assert missing(people) == {}
+    finally:
+        people.on(f"rm -f {rule}; passwd --quiet --unlock {GLASS}")
+    assert wrong["break_glass"] == (
+        f"{GLASS} cannot become root: sudo asks for a password, and it has none"
+    )
+
+
+def test_a_code_that_was_asked_for_so_far_is_no_obstacle(people: People, before: str) -> None:
+    service = "/etc/pam.d/sshd"
+    people.on(f"cp -a {service} {service}.kept")
+    people.on(f"echo 'auth required pam_google_authenticator.so nullok' >> {service}")
+    try:
+        assert missing(people) == {}
+    finally:
+        people.on(f"mv {service}.kept {service}")
+
+
+def test_who_logs_in_for_files_alone_is_told_of(people: People, before: str) -> None:
+    people.on("useradd --system --create-home --shell /usr/sbin/nologin dv-backup")
+    people.on(
+        "install -d -m 0700 -o dv-backup ~dv-backup/.ssh; touch ~dv-backup/.ssh/authorized_keys"
+    )
+    try:
+        told = people.result("ssh_access_info", **people.asked())
+    finally:
+        people.on("userdel --remove dv-backup 2>/dev/null")
+    assert told["left_out"] == [BEN, "dv-backup"]
+
+
+def test_what_takes_back_at_boot_suits_a_socket_for_sshd(people: People, before: str) -> None:
+    people.on("systemctl --quiet enable ssh.socket")
+    try:
+        told = people.on(
+            "systemd-analyze verify default.target ssh.socket 2>&1 || true", timeout=120
+        )
+    finally:
+        people.on("systemctl --quiet disable ssh.socket")
+    assert "cycle" not in told
 
 
 @pytest.mark.parametrize(
@@ -523,6 +606,32 @@ class TestKilled:
             assert people.files() == before, call
             everybody_enters_as_before(people)
         assert changed, "all was taken back before the controller was killed"
+
+    def test_and_others_break_sshds_files_meanwhile(
+        self, people: People, before: str, ssh: CountedSsh
+    ) -> None:
+        """An sshd that cannot be told anything new goes on asking for codes. Then PAM takes them."""
+        ssh.reset()
+        assert people.module(ssh.options, **people.options()).status == 0
+        last = ssh.calls
+        assert not people.result(state="absent").get("failed")
+        theirs = str(Path(DROP_IN).with_name("50-theirs.conf"))
+        since = people.on("date +%s").strip()
+        killed_at(people, ssh, last - 3, confirm_within=15)
+        people.on(f"echo Nonsense yes > {theirs}")
+        try:
+            told = f"journalctl --no-pager --since=@{since} --grep='revert-change: .*sshd|reload' || true"
+            eventually(
+                "it was tried to take it back", lambda: "revert-change" in people.on(told), 60
+            )
+            assert not settled(people)
+            assert people.enters(ANNA, people.code(1))
+            assert not people.enters(ANNA)
+        finally:
+            people.on(f"rm {theirs}")
+        eventually("it is taken back", lambda: settled(people), 90)
+        assert people.files() == before
+        everybody_enters_as_before(people)
 
     def test_and_the_host_goes_down_meanwhile(
         self, people: People, before: str, ssh: CountedSsh

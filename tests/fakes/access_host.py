@@ -41,6 +41,11 @@ session    required   pam_limits.so
 """
 
 
+COMMON_AUTH = """\
+auth\t[success=1 default=ignore]\tpam_unix.so nullok
+auth\trequisite\t\t\tpam_deny.so
+auth\trequired\t\t\tpam_permit.so
+"""
 PUBLIC_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'x' * 43} somebody@laptop"
 
 
@@ -53,6 +58,7 @@ class FakeSshd:
         self.running = self._read()
         self.reloads = 0
         self.broken = ""
+        self.started_with = ""
 
     def check(self) -> None:
         if self.broken == "check":
@@ -76,6 +82,9 @@ class FakeSshd:
 
     def others(self) -> Mapping[str, str]:
         return {name: text for name, text in self._texts().items() if name != self.drop_in.name}
+
+    def own_options(self) -> list[str]:
+        return [self.started_with] if self.started_with else []
 
     def sessions(self) -> list[dict[str, str]]:
         return [{"user": "anna", "terminal": "pts/0"}]
@@ -109,6 +118,7 @@ class FakeSshd:
             "passwordauthentication": "yes",
             "pubkeyauthentication": "yes",
             "authorizedkeysfile": ".ssh/authorized_keys .ssh/authorized_keys2",
+            "permitrootlogin": "without-password",
         }
         return {**debian, **everywhere, **matched}
 
@@ -143,6 +153,7 @@ class AccessHost:
             sudo=str(base / "pam/sudo"),
             sudo_login=str(base / "pam/sudo-i"),
             console=str(base / "pam/login"),
+            common_auth=str(base / "pam/common-auth"),
             store=str(base / "totp"),
             canary_keys=str(base / "canary.keys"),
             alarm="/alarm",
@@ -152,6 +163,7 @@ class AccessHost:
         self.service.chmod(0o644)
         (base / "pam/sudo").write_text(SUDO)
         (base / "pam/sudo-i").write_text(SUDO)
+        (base / "pam/common-auth").write_text(COMMON_AUTH)
         self.sshd = FakeSshd(Path(self.places.drop_in))
         self.accounts = {
             "root": account(0),
@@ -168,6 +180,7 @@ class AccessHost:
         self.clock = SimpleNamespace(source="chrony", offset=0.1, why="")
         self.client: tuple[str, int] | None = ("192.0.2.1", 22)
         self.store_problem = ""
+        self.passwordless: set[str] = set()
 
     @property
     def service(self) -> Path:
@@ -191,6 +204,8 @@ class AccessHost:
                 find=self._find,
                 members=self.groups.get,
                 people=lambda: ("anna", "ben", "root"),
+                has_password=lambda name: name not in self.passwordless,
+                becomes_root=lambda name: name not in self.passwordless,
             ),
             SimpleNamespace(condition=self._condition),
             SimpleNamespace(has=lambda name: self.pam_module),

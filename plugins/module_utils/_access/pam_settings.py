@@ -4,7 +4,8 @@
 """Where PAM asks for the code: an include of ours in the place of the password, in the service that sshd uses.
 
 The line that is replaced stays beside ours as a comment, so that the former file can be made of the present one, byte
-by byte, whatever else of it was changed meanwhile. Other services can ask for the code as well, after the password.
+by byte, whatever else of it was changed meanwhile. So does a line that asked for a code until now: there is no time in
+between when nobody asks. Other services can ask for the code as well, after the password.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from .._core.errors import DebvisorError
 HEADER = "# Written by debvisor.hci.ssh_access; see docs/mfa.md."
 ALSO_MARK = "# debvisor.hci.ssh_access put the next line here."
 MARK = "# debvisor.hci.ssh_access put the next line in the place of: "
+TAKEN = "# debvisor.hci.ssh_access took this out: "
 PASSWORD = re.compile(r"@include[ \t]+common-auth[ \t]*")
 AUTH = re.compile(r"-?auth[ \t]")
+FACTOR = re.compile(r"-?auth[ \t].*[ \t/]pam_google_authenticator\.so\b.*")
+INCLUDE = re.compile(r"@include[ \t]+(?!common-(?:account|session|password)[ \t]*$)")
+"""What may have lines that decide; Debian's own files for other questions have none."""
+SHORT_CUT = re.compile(r"-?auth[ \t]+(?:sufficient[ \t]|\[.*\bdone\b)")
+"""What lets somebody in without asking what comes below (pam.conf(5))."""
 
 
 class UnknownLayout(DebvisorError):
@@ -67,9 +74,11 @@ def _code(store: str) -> str:
 def also_demanding(text: str, name: str, where: str) -> str:
     """Return a service's file with the include after the password.
 
-    :raises UnknownLayout: where there is not exactly one include of common-auth.
+    :raises UnknownLayout: where there is not exactly one include of common-auth, or something lets people in before.
     """
-    lines = also_former(text, name).splitlines(keepends=True)
+    former_text = also_former(text, name)
+    check_goes_on(former_text, where)
+    lines = former_text.splitlines(keepends=True)
     at = _place(lines, where)
     lines.insert(at + 1, f"{ALSO_MARK}\n@include {name}\n")
     return "".join(lines)
@@ -80,8 +89,21 @@ def also_former(text: str, name: str) -> str:
     return text.replace(f"{ALSO_MARK}\n@include {name}\n", "")
 
 
-def _place(lines: Sequence[str], where: str) -> int:
-    places = [at for at, line in enumerate(lines) if PASSWORD.fullmatch(line.rstrip("\n"))]
+def check_goes_on(text: str, where: str) -> None:
+    """Make sure that a file lets nobody in before the end of what it asks.
+
+    :raises UnknownLayout: where it does.
+    """
+    if found := [line.strip() for line in text.splitlines() if SHORT_CUT.match(line.lstrip())]:
+        raise UnknownLayout(
+            f"{where} is not as Debian has it",
+            why=f"these lines of {where} let people in without asking what comes below: {'; '.join(found)}",
+            hint="Take them out, or ask for no code there (also)",
+        )
+
+
+def _place(lines: Sequence[str], where: str, asked: re.Pattern[str] = PASSWORD) -> int:
+    places = [at for at, line in enumerate(lines) if asked.fullmatch(line.rstrip("\n"))]
     if len(places) != 1:
         raise UnknownLayout(
             f"{where} is not as Debian has it",
@@ -92,13 +114,20 @@ def _place(lines: Sequence[str], where: str) -> int:
 
 
 def demanding(text: str, name: str, where: str) -> str:
-    """Return the service's file with our include in the place of the password.
+    """Return the service's file with our include in the place of the password, and of a code that was asked for so far.
 
     :raises UnknownLayout: where there is not exactly one include of common-auth, or other lines decide as well.
     """
     lines = former(text, name).splitlines(keepends=True)
-    at = _place(lines, where)
-    if others := [line.strip() for line in lines if AUTH.match(line.lstrip())]:
+    # Where no password is asked for any more, a code may be, in its place.
+    only_code = not any(PASSWORD.fullmatch(line.strip()) for line in lines)
+    factors = [number for number, line in enumerate(lines) if FACTOR.fullmatch(line.strip())]
+    at = _place(lines, where, FACTOR if only_code and factors else PASSWORD)
+    for number in factors:
+        if number != at:
+            lines[number] = f"{TAKEN}{lines[number]}"
+    rest = [line.strip() for number, line in enumerate(lines) if number != at]
+    if others := [line for line in rest if AUTH.match(line) or INCLUDE.match(line)]:
         raise UnknownLayout(
             f"{where} is not as Debian has it",
             why=f"these lines of {where} decide, too: {'; '.join(others)}",
@@ -114,10 +143,13 @@ def former(text: str, name: str) -> str:
     ours = re.compile(rf"^{re.escape(MARK)}(.*)\n@include {re.escape(name)}\n", re.MULTILINE)
     text = ours.sub(lambda found: f"{found[1]}\n", text)
     # Where somebody put the line back himself, our remark is left over.
-    return re.sub(rf"^{re.escape(MARK)}.*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(rf"^{re.escape(MARK)}.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(f"^{re.escape(TAKEN)}", "", text, flags=re.MULTILINE)
 
 
 def asks(text: str, name: str) -> bool:
-    """Tell whether the service's file has our include, and the password nowhere."""
-    lines = [line.strip() for line in text.splitlines()]
-    return f"@include {name}" in lines and not any(map(PASSWORD.fullmatch, lines))
+    """Tell whether the service's file is what :func:`demanding` makes of it: nothing but our include decides."""
+    try:
+        return demanding(text, name, name) == text
+    except UnknownLayout:
+        return False

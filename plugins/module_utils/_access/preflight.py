@@ -57,6 +57,8 @@ class Situation:
     """Every account that is named anywhere, or belongs to an exempt group; None where there is none."""
     groups: Mapping[str, Sequence[str] | None]
     """The members of exempt groups; None where there is no such group."""
+    powerless: frozenset[str]
+    """Who is in a group of administrators, and cannot become root: sudo wants a password, and there is none."""
     keyless: Sequence[str]
     """Who has no public key, and where it was looked for."""
     effective: Sequence[str]
@@ -206,6 +208,8 @@ def _break_glass(policy: Policy, seen: Situation) -> str:
     if account is not None and not _administers(policy, account):
         admins = _listed(policy.admin_groups)
         told.append(f"{found.user} may not administer: it is neither root nor in {admins}")
+    elif found.user in seen.powerless:
+        told.append(f"{found.user} cannot become root: sudo asks for a password, and it has none")
     if found.user in set(_exempt(policy, seen)):
         told.append(f"{found.user} is in a group that is exempt, so it would enter from everywhere")
     if not seen.client or not found.admits(seen.client):
@@ -229,6 +233,7 @@ def _second_path(policy: Policy, seen: Situation) -> str:
         name
         for name in able
         if (account := seen.accounts.get(name)) and account.usable and _administers(policy, account)
+        if name not in seen.powerless
     )
     if len(admins) >= 2:
         return ""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from .._core import kept_file
 from .._core.confirmation import check_limit
-from .._core.errors import InvalidInput, Problem, Refused, VerificationFailed
+from .._core.errors import DebvisorError, InvalidInput, Problem, Refused, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
 from .._core.secret import Secret
 from . import policy as policies
@@ -31,6 +31,8 @@ WRITE, REMOVE, ADMIT = "write", "remove", "admit"
 
 class Files(kept_file.Files, Protocol):
     """The files of the machine."""
+
+    def read(self, path: str) -> bytes: ...
 
     def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
 
@@ -80,6 +82,8 @@ class SshAccess(Operation[Wanted, Observed]):
         self._sshd = sshd
         self._state = state
         self._places = places
+        self._unread = False
+        """Whether sshd has yet to read the drop-in that we wrote."""
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
         problems: list[Problem] = []
@@ -167,6 +171,7 @@ class SshAccess(Operation[Wanted, Observed]):
         if action.verb == ADMIT:
             self._admit(action.target, wanted.canary)
             return
+        self._unread = action.target == self._places.drop_in
         if action.verb == REMOVE:
             self._files.remove(action.target)
         else:
@@ -175,6 +180,7 @@ class SshAccess(Operation[Wanted, Observed]):
         if action.target == self._places.drop_in:
             self._sshd.check()
             self._sshd.reload()
+            self._unread = False
 
     def _admit(self, account: str, canary: Canary | None) -> None:
         if canary is None:
@@ -195,10 +201,25 @@ class SshAccess(Operation[Wanted, Observed]):
         if "canary" in receipt:
             self._dismiss(receipt)
             return None
-        kept_file.restore(self._files, receipt["kept"])
         if receipt["kept"]["path"] == self._places.drop_in:
-            self._sshd.reload()
+            self._restore_drop_in(receipt["kept"])
+        else:
+            kept_file.restore(self._files, receipt["kept"])
         return None
+
+    def _restore_drop_in(self, kept: Mapping[str, Any]) -> None:
+        """Take it back. An sshd that cannot read its files, as others broke them, goes on asking for what it asked for;
+        then the drop-in has to stay, too, for PAM takes no code without it.
+        """
+        there = self._files.facts(kept["path"]) is not None
+        present = self._files.read(kept["path"]) if there and not self._unread else None
+        kept_file.restore(self._files, kept)
+        try:
+            self._sshd.reload()
+        except DebvisorError:
+            if present is not None:
+                self._files.write(kept["path"], present, mode=0o644, uid=-1, gid=-1)
+            raise
 
     def commit(self, receipt: Receipt) -> None:
         if "canary" in receipt:

@@ -50,6 +50,8 @@ class Sshd(Protocol):
 
     def others(self) -> Mapping[str, str]: ...
 
+    def own_options(self) -> list[str]: ...
+
     def sessions(self) -> list[dict[str, str]]: ...
 
 
@@ -61,6 +63,10 @@ class Accounts(Protocol):
     def members(self, group: str) -> tuple[str, ...] | None: ...
 
     def people(self) -> tuple[str, ...]: ...
+
+    def has_password(self, name: str) -> bool: ...
+
+    def becomes_root(self, name: str) -> bool: ...
 
 
 class PamModules(Protocol):
@@ -87,6 +93,8 @@ class Places:
     sudo_login: str
     """What ``sudo -i`` asks: it is a service of its own."""
     console: str
+    common_auth: str
+    """What asks for the password, in all of them."""
     store: str
     canary_keys: str
     alarm: str
@@ -169,6 +177,8 @@ class SshAccessState:
         users = [*glass, *(each.name for each in policy.exemptions if each.kind == "user")]
         groups = [each.name for each in policy.exemptions if each.kind == "group"]
         also = pam_settings.also_include(places.store, users, groups) if policy.also else None
+        if policy.also:
+            pam_settings.check_goes_on(self._text(places.common_auth) or "", places.common_auth)
         return {
             places.also_include: also,
             **{
@@ -229,6 +239,7 @@ class SshAccessState:
             clock=ports.clock_sync.reading(),
             enrolments={user: self._factors.about(user) for user in policy.users},
             accounts=accounts,
+            powerless=self._powerless(policy, accounts),
             keyless=self._keyless(policy, accounts, answers),
             groups=groups,
             effective=complaint or self._problems(answers),
@@ -236,6 +247,12 @@ class SshAccessState:
             people=ports.accounts.people(),
             sessions=ports.sshd.sessions(),
         )
+
+    def _powerless(self, policy: Policy, accounts: Mapping[str, Any]) -> frozenset[str]:
+        admins = [
+            name for name, each in accounts.items() if each and each.groups & policy.admin_groups
+        ]
+        return frozenset(name for name in admins if not self._ports.accounts.becomes_root(name))
 
     def _canary_problem(self, policy: Policy, account: Any) -> str:
         if self._factors.about(policy.canary)["enrolled"]:
@@ -262,12 +279,16 @@ class SshAccessState:
         found = {}
         for each, effective in answers:
             account = accounts.get(each.user)
-            if account is None or not account.usable or each.user == policy.canary:
+            if account is None or each.user == policy.canary or not self._enters(account):
                 continue
             files = sshd_settings.key_files(effective, each.user, account.home)
             if files and not any(self._has_key(path, account) for path in files):
                 found[each.user] = f"{each.user} has none that sshd takes in {' or '.join(files)}"
         return list(found.values())
+
+    def _enters(self, account: Any) -> bool:
+        """Tell whether somebody logs in as it. A transfer of files (internal-sftp) asks for no shell."""
+        return bool(account.usable) or self._ports.accounts.has_password(account.name)
 
     def _has_key(self, path: str, account: Any) -> bool:
         """Tell whether sshd finds a key there. It reads as the account, and only what nobody else may write."""
@@ -313,9 +334,13 @@ class SshAccessState:
         """Return in what sshd does not ask for what it should, by its own word and by what nobody can ask it."""
         found = [problem for each, answer in answers if (problem := each.problem(answer))]
         found += sshd_settings.exceptions(self._ports.sshd.others())
+        found += [
+            f"an sshd runs with options that nobody can ask it about: {options}"
+            for options in self._ports.sshd.own_options()
+        ]
         for each, answer in answers:
             if each.named and (account := self._ports.accounts.find(each.user)):
-                found += filter(None, [sshd_settings.shut_out(answer, each.user, account.groups)])
+                found += filter(None, [sshd_settings.shut_out(answer, account, each.methods)])
         return list(dict.fromkeys(found))
 
     def _answers(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from .policy import Policy
 
@@ -24,22 +25,24 @@ EVERYWHERE = {
     "passwordauthentication": "no",
 }
 """What must hold for everybody. PAM asks for a code alone, so sshd must not take it for a password."""
-DECIDING = frozenset(
-    {
-        "authenticationmethods",
-        "authorizedkeyscommand",
-        "authorizedprincipalscommand",
-        "challengeresponseauthentication",
-        "kbdinteractiveauthentication",
-        "passwordauthentication",
-        "permitemptypasswords",
-        "pubkeyauthentication",
-        "gssapiauthentication",
-        "hostbasedauthentication",
-        "trustedusercakeys",
-    }
-)
-"""Keywords that decide how somebody enters, and may stand in a Match block."""
+HARMLESS: Mapping[str, str | None] = {
+    "authenticationmethods": KEY_AND_CODE,
+    "pubkeyauthentication": "yes",
+    "kbdinteractiveauthentication": "yes",
+    "challengeresponseauthentication": "yes",
+    "passwordauthentication": "no",
+    "permitemptypasswords": "no",
+    "gssapiauthentication": "no",
+    "hostbasedauthentication": "no",
+    "authorizedkeyscommand": "none",
+    "authorizedprincipalscommand": "none",
+    "trustedusercakeys": "none",
+    "include": None,
+}
+"""What decides how somebody enters and may stand in a Match block, and the one value of each that neither lets anybody
+in nor locks anybody out: without a method that is needed, nobody enters."""
+ROOT_BY_KEY = ("yes", "without-password", "prohibit-password")
+"""PermitRootLogin, where root enters by key. Only with the first, root is asked for anything beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +111,33 @@ def _exceptions(path: str, text: str) -> Iterator[str]:
         words = line.split("#", 1)[0].replace("=", " ", 1).split(None, 1)
         if not words:
             continue
-        keyword, value = words[0].lower(), words[1].strip().strip('"') if len(words) > 1 else ""
+        name, value = words[0].strip('"'), words[1].strip().strip('"') if len(words) > 1 else ""
+        keyword = name.lower()
         if keyword == "match":
             match = "" if value.lower() == "all" else value
-        elif match and keyword in DECIDING and value.lower() not in ("no", KEY_AND_CODE):
-            yield f"{path}: Match {match}: {words[0]} {value}"
+        elif match and keyword in HARMLESS and value.lower() != HARMLESS[keyword]:
+            yield f"{path}: Match {match}: {name} {value}"
 
 
-def shut_out(effective: Mapping[str, str], user: str, groups: frozenset[str]) -> str:
-    """Say which of sshd's lists keeps an account out whatever it proves; empty where none does (sshd_config(5))."""
+class Account(Protocol):
+    """What of an account sshd goes by."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def uid(self) -> int: ...
+
+    @property
+    def groups(self) -> frozenset[str]: ...
+
+
+def shut_out(effective: Mapping[str, str], account: Account, methods: str) -> str:
+    """Say what of sshd's keeps an account out whatever it proves; empty where nothing does (sshd_config(5))."""
+    user, groups = account.name, account.groups
+    permitted = effective.get("permitrootlogin", ROOT_BY_KEY[1])
+    if account.uid == 0 and permitted not in (ROOT_BY_KEY if methods == KEY else ROOT_BY_KEY[:1]):
+        return f"PermitRootLogin is {permitted}, so {user} does not enter with {methods}"
 
     def lists(keyword: str, names: Iterable[str]) -> bool:
         patterns = [each.partition("@")[0] for each in effective.get(keyword, "").split()]

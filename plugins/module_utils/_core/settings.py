@@ -92,6 +92,7 @@ def ssh_access_places() -> dict[str, str]:
         "sudo": "/etc/pam.d/sudo",
         "sudo_login": "/etc/pam.d/sudo-i",
         "console": "/etc/pam.d/login",
+        "common_auth": "/etc/pam.d/common-auth",
         "store": str(totp_dir()),
         "canary_keys": str(CONFIG_DIR / "canary.keys"),
         "alarm": str(LIBEXEC_DIR / "break-glass-alarm"),

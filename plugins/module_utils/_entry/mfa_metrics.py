@@ -58,7 +58,7 @@ def _enabled(places: Mapping[str, str], canary: str) -> bool:
     answers = sshd.effective([(canary, NOWHERE), (NOBODY, NOWHERE)])
     expected = [Expectation(name, NOWHERE, KEY_AND_CODE) for name in (canary, NOBODY)]
     weak = [each.problem(answer) for each, answer in zip(expected, answers, strict=True)]
-    weak += exceptions(sshd.others())
+    weak += [*exceptions(sshd.others()), *sshd.own_options()]
     include = places["include"].rpartition("/")[2]
     return not any(weak) and asks(Path(places["service"]).read_text(errors="replace"), include)
 

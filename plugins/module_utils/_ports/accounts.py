@@ -9,7 +9,12 @@ import grp
 import os
 import pwd
 from dataclasses import dataclass
+from pathlib import Path
 
+from .._core.errors import DebvisorError
+from .command import run
+
+KEYS = ".ssh/authorized_keys"
 SHUT = ("/nologin", "/false", "/sync")
 """How shells end that let nobody work."""
 
@@ -28,6 +33,9 @@ class Account:
 
 class Accounts:
     """The name services of this machine."""
+
+    def __init__(self, shadow: Path = Path("/etc/shadow")) -> None:
+        self._shadow = shadow
 
     def find(self, name: str) -> Account | None:
         """Return the account, or None where there is none."""
@@ -49,15 +57,38 @@ class Accounts:
         return tuple(sorted({*found.gr_mem, *first}))
 
     def people(self) -> tuple[str, ...]:
-        """Return the accounts that somebody can work with: root, and those that are no system's own."""
-        return tuple(
-            sorted(
-                each.pw_name
-                for each in pwd.getpwall()
-                if (each.pw_uid == 0 or 1000 <= each.pw_uid < 65534)
-                and not each.pw_shell.endswith(SHUT)
-            )
-        )
+        """Return the accounts that somebody may log in as.
+
+        Those are root, and those that are no system's own, where their shell lets somebody work; and all that have a
+        password or keys, as those of backups, or of file transfers, for which a shell is not asked.
+        """
+        return tuple(sorted(each.pw_name for each in pwd.getpwall() if self._enters(each)))
+
+    def _enters(self, each: pwd.struct_passwd) -> bool:
+        person = each.pw_uid == 0 or 1000 <= each.pw_uid < 65534
+        if person and not each.pw_shell.endswith(SHUT):
+            return True
+        return self.has_password(each.pw_name) or os.path.isfile(f"{each.pw_dir}/{KEYS}")
+
+    def has_password(self, name: str) -> bool:
+        """Tell whether some password is the account's (shadow(5)). One whose password is kept elsewhere has one."""
+        try:
+            lines = self._shadow.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return True
+        words = (line.split(":") for line in lines)
+        stored = next((word[1] for word in words if word[0] == name and len(word) > 1), "elsewhere")
+        return not stored.startswith(("!", "*"))
+
+    def becomes_root(self, name: str) -> bool:
+        """Tell whether sudo can make the account root: it has a password to give, or sudo asks for none."""
+        if self.has_password(name):
+            return True
+        try:
+            told = run(["sudo", "-n", "-l", "-U", name]).stdout
+        except DebvisorError:
+            return False
+        return "NOPASSWD:" in told or "!authenticate" in told
 
 
 def _group(number: int) -> str:

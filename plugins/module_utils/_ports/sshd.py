@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import shlex
 import shutil
@@ -21,6 +22,8 @@ SERVICE = "ssh.service"
 CONFIGURATION = Path("/etc/ssh/sshd_config")
 INCLUDE = re.compile(r"^[ \t]*include[ \t=]+(.+?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 SESSION = re.compile(rb"sshd(?:-session)?: (?P<user>[^ @\[]+)@(?P<terminal>[^ ]+)\s*")
+LISTENER = re.compile(rb"sshd: [^ ]*sshd(?P<options>.*) \[listener\]")
+OWN_OPTION = re.compile(r" -[A-Za-z46]*[fo]")
 IN_PLACE = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
 """For a shell in a mount namespace of its own: put a folder in the place of another, then run the rest."""
 
@@ -73,6 +76,21 @@ class Sshd:
                 for pattern in shlex.split(patterns):
                     waiting += map(Path, glob.glob(str(CONFIGURATION.parent / pattern)))
         return found
+
+    def own_options(self) -> list[str]:
+        """Return the options of servers that were started with a configuration or settings of their own (-f, -o).
+
+        ``sshd -T`` knows nothing of those, and their logins are asked for what PAM asks all of sshd's. Servers of
+        containers are theirs.
+        """
+        ours = os.readlink("/proc/self/ns/pid")
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                told = LISTENER.match(path.read_bytes())
+                if told and os.readlink(path.with_name("ns") / "pid") == ours:
+                    found.append(told["options"].decode(errors="replace").strip())
+        return [options for options in found if OWN_OPTION.search(f" {options}")]
 
     def reload(self) -> None:
         """Have the server read its configuration. Sessions live on; a server that does not run reads it at its start.

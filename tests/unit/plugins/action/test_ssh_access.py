@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,8 @@ GOOD = [NO_CODE, OUT, NO_CODE, IN, IN]
 class Plugin(ActionModule):
     """Its logins come to what is given; how they were tried is noted."""
 
+    works = True
+
     def __init__(self, *came: Attempt, state: str = "enforced") -> None:
         glass = {"user": "firefighter", "private_key": __file__}
         self._task = SimpleNamespace(args={"state": state, "break_glass": glass})
@@ -41,7 +44,9 @@ class Plugin(ActionModule):
 
     def _attempt(self, user: str, methods: str, **how: Any) -> Attempt:
         self.tried.append((user, methods, how))
-        return self.came.pop(0) if len(self.came) > 1 else self.came[0]
+        came = self.came.pop(0) if len(self.came) > 1 else self.came[0]
+        word = how.get("command", "").partition("echo ")[2]
+        return replace(came, printed=f"{word}\n") if word and self.works else came
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +112,14 @@ def test_one_that_fails_ends_it(at: int, lost: bool) -> None:
     assert len(result["proofs"]) == at + 1
     assert (result["proofs"][-1]["holds"], result["proofs"][-1]["proof"] in why) == (False, True)
     assert ("must not" in why) is wrong.accepted
+
+
+def test_a_break_glass_that_may_not_run_commands_is_none() -> None:
+    plugin = Plugin(*GOOD)
+    plugin.works = False
+    assert (
+        plugin._disproof({}, 60) == "break-glass with its key: it enters, and cannot run commands"
+    )
 
 
 def test_a_key_that_is_not_taken_proves_nothing_of_codes() -> None:

@@ -13,7 +13,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._access.pam_settings 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes.access_host import DEBIAN
+from tests.fakes.access_host import COMMON_AUTH, DEBIAN
 
 NAME = "debvisor-mfa"
 WHERE = "/etc/pam.d/sshd"
@@ -60,6 +60,7 @@ def test_another_service_asks_after_the_password(above: list[str], below: list[s
         (f"auth required pam_faillock.so\n{DEBIAN}", "pam_faillock"),
         (f"-auth  optional pam_x.so\n{DEBIAN}", "pam_x"),
         (DEBIAN.replace("@include common-auth", "# @include common-auth"), "0 times"),
+        (f"@include site-radius\n{DEBIAN}", "site-radius"),
     ],
 )
 def test_another_layout_is_not_guessed_at(text: str, why: str) -> None:
@@ -67,6 +68,42 @@ def test_another_layout_is_not_guessed_at(text: str, why: str) -> None:
         pam_settings.demanding(text, NAME, WHERE)
     assert why in caught.value.why
     assert WHERE in caught.value.why
+
+
+FACTOR = "auth required pam_google_authenticator.so nullok\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{FACTOR}{DEBIAN}",
+        f"{DEBIAN}{FACTOR}",
+        DEBIAN.replace("@include common-auth\n", f"# @include common-auth\n{FACTOR}"),
+        DEBIAN.replace("@include common-auth", FACTOR.strip()),
+    ],
+)
+def test_a_code_that_was_asked_for_so_far_is_asked_for_by_us_alone(text: str) -> None:
+    demanding = pam_settings.demanding(text, NAME, WHERE)
+    lines = demanding.splitlines()
+    assert lines.count(f"@include {NAME}") == 1
+    assert not [line for line in lines if line.startswith("auth")]
+    assert pam_settings.former(demanding, NAME) == text
+    assert pam_settings.demanding(demanding, NAME, WHERE) == demanding
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "auth sufficient pam_ssh_agent_auth.so",
+        "-auth  sufficient pam_x.so",
+        "auth [success=done default=ignore] pam_x.so",
+    ],
+)
+def test_what_lets_in_without_asking_on_is_found(line: str) -> None:
+    with pytest.raises(UnknownLayout) as caught:
+        pam_settings.check_goes_on(f"{COMMON_AUTH}{line}\n", WHERE)
+    assert line in caught.value.why
+    pam_settings.check_goes_on(COMMON_AUTH, WHERE)
 
 
 def test_the_alarm_is_for_break_glass_alone() -> None:

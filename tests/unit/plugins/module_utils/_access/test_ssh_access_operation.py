@@ -271,6 +271,20 @@ def test_an_sshd_that_says_no_leaves_all_as_it_was(world: World, broken: str) ->
     assert world.content() == before
 
 
+def test_where_sshd_cannot_be_taken_back_pam_goes_on_as_well(world: World) -> None:
+    before = world.content()
+    outcome = world.run()
+    enforced = world.content()
+    world.sshd.broken = "reload"  # as by a file of others
+    assert world.revert(outcome).failure is not None
+    assert world.sshd.asks("anna") == KEY_AND_CODE
+    assert world.content() == enforced
+    world.sshd.broken = ""
+    assert world.revert(outcome).failure is None
+    assert world.content() == before
+    assert world.sshd.asks("anna") == "any"
+
+
 def expired(world: World) -> dict[str, Any]:
     return {"exempt": [ROOT, {"user": "ben", "reason": "x", "expires": "2027-01-14"}]}
 
@@ -283,6 +297,29 @@ def other_drop_in(world: World) -> dict[str, Any]:
 def no_password_line(world: World) -> dict[str, Any]:
     world.service.write_text(DEBIAN.replace("common-auth", "my-auth"))
     return {}
+
+
+def second_include(world: World) -> dict[str, Any]:
+    world.service.write_text(f"@include site-radius\n{DEBIAN}")
+    return {}
+
+
+def started_with(options: str) -> Callable[[World], dict[str, Any]]:
+    def change(world: World) -> dict[str, Any]:
+        world.sshd.started_with = options
+        return {}
+
+    return change
+
+
+def root_with_a_code(world: World) -> dict[str, Any]:
+    world.enrol("root")
+    robot = {"user": "ben", "reason": "no phone", "expires": "2027-06-30"}
+    return {
+        "users": ["anna", "root"],
+        "exempt": [robot],
+        "controller": {**CONTROLLER, "account": "ben"},
+    }
 
 
 def unreadable_enrolment(world: World) -> dict[str, Any]:
@@ -415,6 +452,26 @@ REASONS = [
         "effective",
         "Match Address 10.0.0.9: passwordauthentication",
     ),
+    (
+        drop_in("Match Address 203.0.113.0/24\n    KbdInteractiveAuthentication no\n"),
+        "effective",
+        "Match Address 203.0.113.0/24: KbdInteractiveAuthentication no",
+    ),
+    (
+        drop_in("Match User sftp\n    Include /etc/ssh/theirs\n"),
+        "effective",
+        "Match User sftp: Include /etc/ssh/theirs",
+    ),
+    (
+        drop_in('Match User tom\n    "AuthenticationMethods" publickey\n'),
+        "effective",
+        "Match User tom: AuthenticationMethods publickey",
+    ),
+    (drop_in("PermitRootLogin no"), "effective", "PermitRootLogin is no, so root does not"),
+    (started_with("-f /etc/ssh/other -p 2222"), "effective", "-f /etc/ssh/other -p 2222"),
+    (root_with_a_code, "effective", "without-password, so root does not enter with publickey,key"),
+    (given(passwordless={"firefighter"}), "break_glass", "sudo asks for a password"),
+    (second_include, "pam", "@include site-radius"),
     (drop_in("AllowUsers root anna firefighter"), "effective", "AllowUsers does not let debvisor"),
     (drop_in("AllowGroups sudo"), "effective", "AllowGroups does not let"),
     (drop_in("DenyUsers anna"), "effective", "DenyUsers or DenyGroups keeps anna out"),
@@ -459,6 +516,30 @@ def test_one_way_in_is_not_enough(world: World) -> None:
     world.accounts.update(root=account(1, usable=False), anna=account(1000))
     told = world.failing()
     assert told == {"second_path": "only firefighter could log in and administer this host"}
+
+
+def test_a_group_of_administrators_is_nothing_without_a_way_to_become_root(world: World) -> None:
+    world.accounts["root"] = account(0, usable=False)
+    world.passwordless = {"anna"}
+    assert "only firefighter" in world.failing()["second_path"]
+
+
+def test_who_logs_in_for_files_alone_needs_a_key_as_well(world: World) -> None:
+    world.accounts["backup"] = account(34, usable=False)
+    exempt = [ROOT, {"user": "backup", "reason": "nightly", "expires": "2027-06-30"}]
+    assert "backup has none" in world.failing(exempt=exempt)["keys"]
+    world.passwordless = {"backup"}
+    assert world.run(check=True, exempt=exempt).failure is None
+
+
+@pytest.mark.parametrize("name", ["sudo", "common-auth"])
+def test_sudo_that_lets_in_without_asking_on_is_a_reason_against_it(
+    world: World, name: str
+) -> None:
+    path = world.base / "pam" / name
+    path.write_text(f"auth\tsufficient pam_ssh_agent_auth.so\n{path.read_text()}")
+    assert "pam_ssh_agent_auth" in world.failing(also=["sudo"])["pam"]
+    assert world.run(check=True).failure is None
 
 
 def test_clocks_that_agree_or_are_known_once_are_good(world: World) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._access.pam_settings import demanding
 from ansible_collections.debvisor.hci.plugins.module_utils._access.sshd_settings import (
     EVERYWHERE,
     KEY_AND_CODE,
@@ -83,7 +84,8 @@ def asking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     told: dict[str, Any] = {
         "sshd": {**EVERYWHERE, "authenticationmethods": KEY_AND_CODE},
         "others": {"sshd_config": "UsePAM yes\n"},
-        "pam": "@include debvisor-mfa\n",
+        "pam": demanding("@include common-auth\n", "debvisor-mfa", "sshd"),
+        "own": [],
     }
     service = tmp_path / "sshd"
 
@@ -94,6 +96,7 @@ def asking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(mfa_metrics.settings, "ssh_access_places", places)
     monkeypatch.setattr(Sshd, "effective", lambda self, callers: [told["sshd"] for each in callers])
     monkeypatch.setattr(Sshd, "others", lambda self: told["others"])
+    monkeypatch.setattr(Sshd, "own_options", lambda self: told["own"])
     return told
 
 
@@ -104,6 +107,8 @@ WEAK: list[tuple[dict[str, Any], int]] = [
     ({"others": {"50.conf": "Match User tom\nAuthenticationMethods publickey\n"}}, 0),
     ({"pam": "@include common-auth\n"}, 0),
     ({"pam": "@include debvisor-mfa\n@include common-auth\n"}, 0),
+    ({"pam": "auth sufficient pam_x.so\n@include debvisor-mfa\n"}, 0),
+    ({"own": ["-f /etc/ssh/other"]}, 0),
 ]
 
 

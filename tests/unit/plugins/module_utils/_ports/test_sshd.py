@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from ansible_collections.debvisor.hci.plugins.module_utils._ports.clock_sync imp
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.command import ProgramFailed
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.pam_modules import PamModules
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.sshd import SESSION, Sshd
+
+from tests.failover.cluster import eventually
 
 
 class Scene:
@@ -149,3 +152,29 @@ def test_pam_modules_are_looked_for_where_they_lie(tmp_path: Path) -> None:
     assert not PamModules(tmp_path).has("pam_x.so")
     (folder / "pam_x.so").touch()
     assert PamModules(tmp_path).has("pam_x.so")
+
+
+@pytest.mark.parametrize(
+    ("title", "own"),
+    [
+        ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", []),
+        (
+            "sshd: /usr/sbin/sshd -f /etc/ssh/other -D [listener] 0 of 10-100 startups",
+            ["-f /etc/ssh/other -D"],
+        ),
+        ("sshd: sshd -Do UsePAM=no [listener] 1 of 10-100 startups", ["-Do UsePAM=no"]),
+        ("sshd: anna [priv]", []),
+    ],
+)
+def test_a_server_with_options_of_its_own_is_found(title: str, own: list[str]) -> None:
+    """By the title that sshd gives its process."""
+    words = ["bash", "-c", 'exec -a "$0" sleep 60', title]
+    with subprocess.Popen(words) as process:
+        try:
+            told = Path(f"/proc/{process.pid}/cmdline")
+            eventually("it has its title", lambda: told.read_bytes().startswith(b"sshd: "), 10)
+            assert [
+                found for found in Sshd(Path("/d/10.conf")).own_options() if found in title
+            ] == own
+        finally:
+            process.kill()
