@@ -360,7 +360,9 @@ def test_a_break_glass_that_does_not_open_has_it_taken_back_at_once(
     taken_back = re.search(r"debvisor_mfa_taken_back_timestamp_seconds (\d+)\n", told)
     assert taken_back
     assert abs(int(taken_back[1]) - int(people.on("date +%s"))) < 120
-    assert "debvisor-revert-" not in people.on("systemctl list-units --all 'debvisor-revert-[0-9]*'")
+    assert "debvisor-revert-" not in people.on(
+        "systemctl list-units --all 'debvisor-revert-[0-9]*'"
+    )
     assert people.files() == before
     everybody_enters_as_before(people)
 
