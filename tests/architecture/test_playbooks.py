@@ -9,12 +9,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.checkout import ROOT
 
-HOSTS = {"debvisor": {"hosts": {"hv1": {}, "hv2": {}}}}
+HOSTS: dict[str, Any] = {"debvisor": {"hosts": {"hv1": {}, "hv2": {}}}}
 
 
 def play(folder: Path, *arguments: str) -> tuple[int, str]:
