@@ -82,7 +82,8 @@ lock: ## resolve requirements/control-node.in anew (needs pip-tools; use Python 
 .PHONY: collection
 collection: ## let Ansible find this checkout as the collection debvisor.hci
 	@mkdir -p $(dir $(COLLECTION))
-	@ln -sfn "$(CURDIR)" $(COLLECTION)
+	@[ -L $(COLLECTION) ] || rm -rf $(COLLECTION) # an installed copy would be tested in the checkout's place
+	@ln -sfT "$(CURDIR)" $(COLLECTION)
 
 ##- The lab
 

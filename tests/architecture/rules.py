@@ -404,12 +404,9 @@ def _command_options(options: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 def missing_attributes(path: str, source: str) -> list[str]:
     """Every module says where it stands on check mode, diff mode, platform and idempotence."""
-    told = documentation(source).get("DOCUMENTATION", {})
-    fragments = told.get("extends_documentation_fragment") or []
-    fragments = [fragments] if isinstance(fragments, str) else fragments
-    own = set(told.get("attributes") or {})
+    own = set(documentation(source).get("DOCUMENTATION", {}).get("attributes") or {})
     wanted = {"check_mode", "diff_mode", "idempotent", "platform"}
-    if wanted <= own or {"debvisor.hci.attributes", "debvisor.hci.attributes.info"} & {*fragments}:
+    if wanted <= own or extends(source, "attributes") or extends(source, "attributes.info"):
         return []
     return [f"{path}:1: extends no debvisor.hci.attributes fragment"]
 
@@ -447,12 +444,10 @@ def stray_places(path: str, source: str) -> list[str]:
     ]
 
 
-def is_dns_module(path: str, source: str) -> bool:
-    """Tell by what it imports, or by its name."""
-    stem = PurePosixPath(path).stem
-    return stem.startswith(("dns_", "tsig_")) or any(
-        item.utility and item.utility[0] == "_dns" for item in imports(path, source)
-    )
+def extends(source: str, fragment: str) -> bool:
+    """Tell whether a module has what one of our documentation fragments describes."""
+    told = documentation(source).get("DOCUMENTATION", {}).get("extends_documentation_fragment")
+    return f"debvisor.hci.{fragment}" in ([told] if isinstance(told, str) else told or [])
 
 
 def group_faults(

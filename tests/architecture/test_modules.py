@@ -49,13 +49,13 @@ def test_module_documents_what_the_executor_returns(path: str) -> None:
     assert rules.missing_returns(path, MODULES[path]) == []
 
 
-def test_dns_modules_are_in_their_action_group() -> None:
+@pytest.mark.parametrize("group", ["dns", "image_source"])
+def test_an_action_group_holds_the_modules_that_have_its_options(group: str) -> None:
     groups = yaml.safe_load((ROOT / "meta/runtime.yml").read_text("utf-8"))["action_groups"]
-    belonging = [
-        stem(path) for path, source in MODULES.items() if rules.is_dns_module(path, source)
-    ]
+    belonging = [stem(path) for path, source in MODULES.items() if rules.extends(source, group)]
     existing = [stem(path) for path in MODULES]
-    assert rules.group_faults("dns", groups["dns"], belonging, existing) == []
+    assert belonging
+    assert rules.group_faults(group, groups[group], belonging, existing) == []
 
 
 def test_a_long_module_is_found() -> None:
@@ -109,16 +109,18 @@ def test_missing_returns_are_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "source"),
+    ("fragments", "extends"),
     [
-        ("plugins/modules/dns_wait.py", ""),
-        ("plugins/modules/tsig_rotation.py", ""),
-        (PATH, f"from {rules.UTILS}._dns.names import Name"),
+        ("debvisor.hci.dns", True),
+        ("[debvisor.hci.attributes, debvisor.hci.dns]", True),
+        ("debvisor.hci.attributes", False),
+        ("[debvisor.hci.dns_more]", False),
     ],
 )
-def test_a_dns_module_is_recognised(path: str, source: str) -> None:
-    assert rules.is_dns_module(path, source)
-    assert not rules.is_dns_module(PATH, f"from {rules.UTILS}._core import plan")
+def test_a_module_that_has_a_fragments_options_is_recognised(fragments: str, extends: bool) -> None:
+    source = module(f"extends_documentation_fragment: {fragments}")
+    assert rules.extends(source, "dns") is extends
+    assert not rules.extends(module(), "dns")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,12 @@ def test_a_module_without_a_page_is_found() -> None:
 def test_broken_links_are_found(link: str, leads: bool) -> None:
     existing = ["README.md", "docs/a.md", "docs/b.md", "roles/dns/README.md"]
     assert (docs.broken_links({"docs/a.md": link}, existing) == []) is leads
+
+
+def test_the_commands_of_a_section_are_found() -> None:
+    page = "\n## b\n\n```console\n$ one\n```\n\n## c\n\n```console\n$ two # why\nsaid\n$ three\n```\n\n## d\n\n$ four\n"
+    assert docs.commands(page, "c") == ["two # why", "three"]
+    assert docs.commands(page, "e") == []
 
 
 def test_the_readme_is_written_and_kept() -> None:
@@ -300,6 +307,17 @@ def test_the_checkout_is_importable_whatever_its_name(tmp_path: Path) -> None:
     assert import_root(moved).joinpath("ansible_collections/debvisor/hci").resolve() == moved
     proper = tmp_path / "ansible_collections/debvisor/hci"
     assert import_root(proper) == tmp_path
+
+
+def test_the_link_to_the_checkout_takes_the_place_of_an_installed_copy(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    installed = tmp_path / "build/ansible_collections/debvisor/hci"
+    (installed / "roles").mkdir(parents=True)
+    for _again in range(2):
+        subprocess.run(["make", "collection"], cwd=tmp_path, check=True, capture_output=True)
+        assert installed.is_symlink()
+        assert installed.resolve() == tmp_path.resolve()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Makefile", "build"]
 
 
 def test_ours_is_the_checkout_that_is_imported() -> None:

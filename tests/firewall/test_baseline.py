@@ -194,6 +194,20 @@ def test_check_mode_tells_and_changes_nothing(
 
 
 @pytest.mark.usefixtures("settled")
+def test_check_mode_gets_by_without_nft(
+    cluster: Cluster, control: ControlNode, tmp_path: Path
+) -> None:
+    """As on a machine where it is yet to be installed, which check mode does not do."""
+    playbooks = ["debvisor.hci.firewall", "debvisor.hci.blocklist"]
+    cluster.run(VICTIM, "mv /usr/sbin/nft /usr/sbin/nft.away")
+    try:
+        run = control.ansible("--check", f"--limit={VICTIM}", *playbooks, log=tmp_path / "run.log")
+    finally:
+        cluster.run(VICTIM, "mv /usr/sbin/nft.away /usr/sbin/nft")
+    assert run.status == 0, run.output[-3000:]
+    assert "or nft itself, are yet to come" in " ".join(run.output.split())
+
+
 def test_tables_of_others_are_left_alone(
     cluster: Cluster, control: ControlNode, tmp_path: Path
 ) -> None:

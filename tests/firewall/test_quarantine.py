@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import shlex
@@ -59,8 +60,8 @@ class Quarantine:
         extra = {"debvisor_target": target, "debvisor_reason": 'beacons to "x"', **extra}
         return self.driver.play("quarantine_host", *options, **extra)
 
-    def cut_off(self, target: str = TARGET, **extra: Any) -> Ended:
-        ended = self.play(target=target, debvisor_quarantine_cut_off=target, **extra)
+    def cut_off(self, *options: str, target: str = TARGET, **extra: Any) -> Ended:
+        ended = self.play(*options, target=target, debvisor_quarantine_cut_off=target, **extra)
         assert ended.status == 0, ended.output[-4000:]
         return ended
 
@@ -179,7 +180,7 @@ def quarantine(lab: Cluster, tmp_path: Path, _libvirt: None) -> Iterator[Quarant
     found.guests("remove")
 
 
-def test_a_node_is_cut_off_and_let_back_exactly(quarantine: Quarantine) -> None:
+def test_a_node_is_cut_off_and_let_back_exactly(quarantine: Quarantine, tmp_path: Path) -> None:
     cluster = quarantine.cluster
     quarantine.inside(f"systemctl start nftables && systemctl restart {OTHERS}")
     before = quarantine.state()
@@ -189,14 +190,24 @@ def test_a_node_is_cut_off_and_let_back_exactly(quarantine: Quarantine) -> None:
     beat = eventually("a flow from before", lambda: quarantine.inside("cat /run/beat", PEER))
 
     try:
-        ended = quarantine.cut_off(
+        ended = quarantine.play(
+            debvisor_quarantine_cut_off=TARGET,
             debvisor_quarantine_management=[{"networks": [str(cluster.lab.gateway6)]}],
             debvisor_quarantine_evidence=[
                 {"networks": [address], "ports": [COLLECTOR]}
                 for address in quarantine.addresses(PEER)
             ],
+            debvisor_quarantine_fetch_to=str(tmp_path / "evidence"),
             quarantine_witnesses=["node1"],
+            quarantine_dns_key_file="/nonexistent",
+            awx_user_name="olga",
         )
+        assert ended.status != 0
+        assert f"{TARGET} is quarantined, and its tag in DNS is not" in " ".join(
+            ended.output.split()
+        )
+        assert quarantine.tag() == []
+        [fetched] = (tmp_path / "evidence").iterdir()
         assert "node1 to" in ended.output, "nobody proved it from outside"
         assert "WARNING: nobody proved" not in ended.output
         stopped = float(quarantine.inside("cat /run/beat", PEER))
@@ -212,24 +223,27 @@ def test_a_node_is_cut_off_and_let_back_exactly(quarantine: Quarantine) -> None:
         assert float(quarantine.inside("cat /run/beat", PEER)) == stopped > float(beat)
 
         assert quarantine.guests() == STOPPED
-        assert [text.split()[0] for text in quarantine.tag()] == ['"state=quarantined']
         assert r'reason="beacons to \"x\""} 1' in quarantine.inside(
             "cat /var/lib/prometheus/node-exporter/*"
         )
         assert f"QUARANTINE of {TARGET} begins" in quarantine.inside(
             "journalctl -t debvisor -n 1 -o cat"
         )
-        _check_evidence(quarantine)
+        _check_evidence(quarantine, fetched)
 
         again = quarantine.cut_off(
+            f"--inventory={_with_a_dead_server(quarantine, tmp_path)}",
             debvisor_quarantine_management=[{"networks": [str(cluster.lab.gateway6)]}],
             debvisor_quarantine_evidence=[
                 {"networks": [address], "ports": [COLLECTOR]}
                 for address in quarantine.addresses(PEER)
             ],
             quarantine_witnesses=[],
+            quarantine_dns_servers=["dead", "node1", PEER],
         )
+        # Only the tag did, and a server that cannot be reached hides that from the recap.
         assert again.changed == 0, again.output[-3000:]
+        assert [text.split()[0] for text in quarantine.tag()] == ['"state=quarantined']
         assert "WARNING: nobody proved" in again.output
         for what in ("restart debvisor-quarantine", "restart nftables", "reload nftables"):
             quarantine.inside(f"systemctl {what}")
@@ -252,14 +266,30 @@ def tables(ruleset: str) -> list[str]:
     return re.findall(r"^table .*?^}", ruleset, re.DOTALL | re.MULTILINE)
 
 
-def _check_evidence(quarantine: Quarantine) -> None:
+def _with_a_dead_server(quarantine: Quarantine, folder: Path) -> Path:
+    """Write an inventory with a further name server, which nobody reaches."""
+    address = str(quarantine.cluster.lab.subnet4[99])
+    path = folder / "dead.json"
+    path.write_text(
+        json.dumps(
+            {"strays": {"hosts": {"dead": {"ansible_host": address, "debvisor_address": address}}}}
+        )
+    )
+    return path
+
+
+def _check_evidence(quarantine: Quarantine, fetched: Path) -> None:
     folder = "/var/lib/debvisor/firewall/evidence"
     [name] = quarantine.inside(f"ls -t {folder} | head -n 1").split()
     audited = quarantine.inside(
         "grep quarantine_host /var/log/debvisor/audit.jsonl | grep 'awaiting confirmation' | tail -n 1"
     )
-    told = json.loads(audited)["after"]["evidence"]
+    after = json.loads(audited)["after"]
+    assert after["requester"] == "olga"
+    told = after["evidence"]
     assert told["path"] == f"{folder}/{name}"
+    assert fetched.name == f"{TARGET}-{name}"
+    assert hashlib.sha256(fetched.read_bytes()).hexdigest() == told["sha256"]
     assert quarantine.inside(f"sha256sum {folder}/{name}").split()[0] == told["sha256"]
     assert quarantine.inside(f"stat -c %a {folder}/{name}").strip() == "600"
     manifest = json.loads(quarantine.inside(f"tar xzOf {folder}/{name} manifest.json"))
@@ -356,7 +386,7 @@ def test_a_primary_hands_over_stays_quiet_and_stays_cut_off_over_a_restart(
     other = cluster.other(holder)
     key = cluster.key("node")
     try:
-        quarantine.cut_off(holder)
+        quarantine.cut_off(target=holder)
         eventually("the other one writes", lambda: cluster.status(other).get("role") == "writer")
         assert cluster.status(holder)["role"] != "writer"
         name = f"q{time.time_ns() // 1_000_000 % 10**8}.{cluster.zone}"

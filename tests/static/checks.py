@@ -124,6 +124,24 @@ def documentation(project: Project) -> Finding:
     return Finding(len(pages), "pages", problems)
 
 
+@check("readme")
+def readme(project: Project) -> Finding:
+    """the README's commands for machines of one's own work, also after `make lab`; what they installed is what runs"""
+    told = docs.commands(project.text(Path("README.md")), "On machines of your own")
+    copy = project.copy("readme")
+    (copy / ".venv").symlink_to(Path(sys.prefix))
+    home = project.build("readme", "home")
+    home.mkdir()
+    for_show = 'ansible-playbook() { command ansible-playbook "$@" --syntax-check; }'  # the machines are not there
+    walk = "\n".join(["set -eu", for_show, "make collection", *told])
+    run = project.run("bash", "-c", walk, where=copy, environment={"HOME": str(home)})
+    ran = [Path(path) for path in re.findall(r"^playbook: (.+)$", run.output, re.MULTILINE)]
+    problems = run.problems or [
+        f"{path} would run, not what was installed" for path in ran if not path.is_relative_to(home)
+    ]
+    return Finding(len(ran), "playbooks", problems)
+
+
 @check("roles")
 def roles(project: Project) -> Finding:
     """argument_specs.yml, defaults and the README's table agree in every role"""

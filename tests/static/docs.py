@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the documentation must have: a mention of every module, and links that lead somewhere."""
+"""What the documentation must have: a mention of every module, links that lead somewhere, commands that work."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 LINK = re.compile(r"\[[^\]\n]*\]\((?P<target>[^)\s]+)(?:\s+\"[^\"]*\")?\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ (.+)$", re.MULTILINE)
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#")
 
 
@@ -42,6 +43,12 @@ def broken_links(pages: Mapping[str, str], existing: Collection[str]) -> list[st
         for line, target in links(text)
         if _resolve(PurePosixPath(name).parent, target) not in known
     ]
+
+
+def commands(page: str, heading: str) -> list[str]:
+    """Return the commands that a section shows after a prompt."""
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return COMMAND.findall(section)
 
 
 def _resolve(folder: PurePosixPath, target: str) -> str:

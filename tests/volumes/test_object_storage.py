@@ -234,3 +234,26 @@ def test_a_wrong_key_is_refused_at_once(store: Store) -> None:
     assert "403" in result["msg"]
     asked = store.gateway.settled_requests(f"{store.path}.sha256")
     assert [(each.method, each.status) for each in asked] == [("PUT", 200), ("GET", 403)]
+
+
+def test_the_role_fetches_images_ahead_as_the_inventory_says(store: Store) -> None:
+    keys = {name: USER[name] for name in ("access_key", "secret_key")}
+    inventory = {
+        "debvisor_images": [{"image_url": f"s3://{BUCKET}/{store.key}"}],
+        "debvisor_image_s3": {"endpoint": store.gateway.url, **keys},
+        "debvisor_image_ca_path": AUTHORITY,
+    }
+    try:
+        run = ControlNode(store.gateway.cluster.lab).ansible(
+            f"--limit={store.gateway.node}",
+            f"--extra-vars={json.dumps(inventory)}",
+            "debvisor.hci.volumes",
+            "-vv",
+            log=store.folder / "run.log",
+        )
+        assert run.status == 0, run.output[-4000:]
+        assert keys["secret_key"] not in run.output
+        assert "X-Amz-" not in run.output, "a signed address is a credential"
+        assert store.downloads() > 0
+    finally:
+        store.run("rm -rf /var/lib/libvirt/images/*")

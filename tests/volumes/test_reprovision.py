@@ -48,6 +48,7 @@ class Guest:
             "debvisor_target": self.host.node,
             "debvisor_volume_backend": "directory",
             "debvisor_volume_pool": f"{FOLDER}/pool",
+            "debvisor_image_cache_path": f"{FOLDER}/cache",
             "image_url": f"{URL}/{system}.qcow2",
             "volume_name": NAME,
             "volume_size": "8M",
@@ -61,6 +62,12 @@ class Guest:
             "debvisor.hci.provision_volume",
             log=self.logs / "run.log",
         )
+
+    def caches(self, system: str) -> bool:
+        [digest, *_name] = self.host.cluster.run(
+            self.host.node, f"cat {FOLDER}/site/{system}.qcow2.sha256"
+        ).split()
+        return digest in self.host.cluster.run(self.host.node, f"ls {FOLDER}/cache")
 
     def says(self, text: str) -> bool:
         return text in self.look()["said"]
@@ -102,6 +109,7 @@ def fails(run: PlaybookRun, *told: str) -> None:
 def test_a_guest_gets_its_disk_and_another_one(guest: Guest) -> None:
     ends_well(guest.provision("first", start=True), changed=2)
     eventually("the first system runs", lambda: guest.says("the first system"))
+    assert guest.caches("first")
     running = guest.look()
     different = {"overwrite": "different", "shut_down": True, "start": True}
 
@@ -115,6 +123,7 @@ def test_a_guest_gets_its_disk_and_another_one(guest: Guest) -> None:
     assert guest.look() == running, "it was shut down for nothing"
 
     ends_well(guest.provision("second", **different), changed=4)
+    assert guest.caches("second")
     eventually("the second system runs", lambda: guest.says("the second system"))
     running = guest.look()
 

@@ -27,6 +27,11 @@ LOADING: Mapping[str, Any] = {
 LIST: Mapping[str, Any] = {"name": None, "action": "block", "files": [], "entries": []}
 """Those of one of its lists."""
 
+YES_OR_NO: Mapping[str, bool] = {
+    **dict.fromkeys(("1", "on", "t", "true", "y", "yes"), True),
+    **dict.fromkeys(("0", "f", "false", "n", "no", "off"), False),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -37,7 +42,7 @@ class Settings:
 
 
 def read(path: Path) -> Settings:
-    """Read the file, and fill in what it leaves out.
+    """Read the file as the modules read their options, and fill in what it leaves out.
 
     :raises DebvisorError: where it cannot be read, or is not what the role writes.
     """
@@ -69,4 +74,18 @@ def _feed(given: Mapping[str, Any], loading: Mapping[str, Any]) -> dict[str, Any
 def _filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := given.keys() - defaults.keys():
         raise ValueError(f"{', '.join(sorted(unknown))} is no option")
-    return {**defaults, **given}
+    return {name: _like(default, given.get(name, default)) for name, default in defaults.items()}
+
+
+def _like(default: Any, value: Any) -> Any:
+    """Make of a value what Ansible does: an inventory may say ``"0.5"``, ``"yes"``, or one file that is no list."""
+    match default, value:
+        case bool(), str():
+            return YES_OR_NO[value.lower()]
+        case int(), str():
+            return int(value)
+        case float(), str():
+            return float(value)
+        case list(), str():
+            return [each.strip() for each in value.split(",")]
+    return value

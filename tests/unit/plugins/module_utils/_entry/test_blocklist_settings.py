@@ -60,6 +60,38 @@ def test_feeds_and_lists_are_filled_in(tmp_path: Path) -> None:
     assert (found.loading["protected"], found.loading["max_share"]) == (["::1"], 0.1)
 
 
+SAID = {
+    "bool": ("yes", True),
+    "float": ("0.25", 0.25),
+    "int": ("7", 7),
+    "list": ("/a, /b", ["/a", "/b"]),
+}
+"""What an inventory may say for an option of a kind, and what a module makes of it."""
+
+
+def test_what_the_modules_take_is_taken_alike(tmp_path: Path) -> None:
+    feed, loading = documented("blocklist_feed"), documented("nft_blocklist")
+    told: list[dict[str, Any]] = []
+    for options in (feed, loading, loading["lists"]["suboptions"]):
+        kinds = {name: option["type"] for name, option in options.items() if name != "lists"}
+        told.append({name: SAID[kind][0] for name, kind in kinds.items() if kind in SAID})
+    asked = {
+        "feeds": [{"name": "a", **told[0]}],
+        "nft_blocklist": {**told[1], "lists": [{"name": "b", **told[2]}]},
+    }
+    found = read(tmp_path / "x", asked)
+    for said, options, got in zip(
+        told,
+        (feed, loading, loading["lists"]["suboptions"]),
+        (found.feeds["a"], found.loading, found.loading["lists"][0]),
+        strict=True,
+    ):
+        assert said
+        assert {name: got[name] for name in said} == {
+            name: SAID[options[name]["type"]][1] for name in said
+        }
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -71,6 +103,8 @@ def test_feeds_and_lists_are_filled_in(tmp_path: Path) -> None:
         {"feeds": [{"name": "x", "adress": "y"}], "nft_blocklist": {}},
         {"feeds": [], "nft_blocklist": {"list": []}},
         {"feeds": [], "nft_blocklist": {"lists": ["x"]}},
+        {"feeds": [], "nft_blocklist": {"max_share": "much"}},
+        {"feeds": [], "nft_blocklist": {"strict": "perhaps"}},
     ],
 )
 def test_what_the_role_would_not_write_is_refused(tmp_path: Path, content: Any) -> None:
