@@ -221,20 +221,6 @@ def test_a_rule_that_was_added_by_hand_is_taken_out(
     assert changed(converge(control, tmp_path / "run.log")) == 1
 
 
-@pytest.mark.usefixtures("settled")
-def test_the_manager_comes_in_from_outside_of_the_management_networks(
-    control: ControlNode, traffic: Traffic, tmp_path: Path
-) -> None:
-    networks = [str(control.lab.gateway4)]
-    run = converge(
-        control, tmp_path / "run.log", f"--limit={VICTIM}", debvisor_management_networks=networks
-    )
-    assert run.status == 0, run.output[-3000:]
-    victim = traffic.address(VICTIM, 4)
-    assert traffic.connect("node1", victim, 22) == "open", "the manager"
-    assert traffic.connect("node2", victim, 22) == "dropped"
-
-
 def test_rules_that_would_lock_ansible_out_are_refused(
     cluster: Cluster, control: ControlNode, settled: str, tmp_path: Path
 ) -> None:
