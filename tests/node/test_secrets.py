@@ -15,6 +15,7 @@ import json
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ SAMPLER = Path(__file__).with_name("sampler.py")
 STOP = "/run/debvisor-sampler.stop"
 KEYS = "/etc/debvisor/keys"
 RECIPIENT = "/var/lib/debvisor/recipient"
-IMAGE_KEY = "b2Jqcy1hcmUtbm90LWtleXM"
+IMAGE_KEY = token_hex(24)
 EXTRA = {
     "debvisor_tsig_rotation": "now",
     "debvisor_tsig_grace": 3,
