@@ -296,7 +296,6 @@ def test_a_run_that_fails_puts_in_force_what_it_rendered(cluster: Cluster, tmp_p
     try:
         failed = control.ansible(
             "debvisor.hci.dns_ha",
-            "--limit=dns_primaries",
             f"--extra-vars={extra}",
             log=tmp_path / "failed.log",
         )
