@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
@@ -20,6 +21,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import S
 from tests.failover.client import Client
 from tests.failover.cluster import PRIMARIES, SECONDARY, Cluster, eventually
 from tests.lab.layout import BUILD
+from tests.node.control_node import ControlNode
 
 WATCHED = 6.0
 """Seconds that a client goes on after a strike. It must be served again by then; how soon, `make bench-dns` tells."""
@@ -282,3 +284,37 @@ def test_no_key_no_transfer(cluster: Cluster) -> None:
         with pytest.raises(Exception, match=r"(?i)refused"):
             cluster.transfer(str(node.address4), None)
         assert cluster.transfer(str(node.address4), cluster.key("xfer"))
+
+
+def test_a_run_that_fails_puts_in_force_what_it_rendered(cluster: Cluster, tmp_path: Path) -> None:
+    """The next run would find it rendered and announce nothing. That one is for one primary alone, and mends it."""
+    control = ControlNode(cluster.lab)
+    configured = "rndc status | grep 'last configured'"
+    before = cluster.run("node1", configured)
+    networks = "{{ ['any', '192.0.2.1'] if inventory_hostname == 'node1' else ['no network'] }}"
+    extra = json.dumps({"debvisor_dns_allow_query": networks})
+    try:
+        failed = control.ansible(
+            "debvisor.hci.dns_ha",
+            f"--extra-vars={extra}",
+            log=tmp_path / "failed.log",
+        )
+        assert failed.status != 0
+        assert "192.0.2.1;" in cluster.run("node1", "grep allow-query /etc/bind/named.conf")
+        assert cluster.run("node1", configured) != before
+    finally:
+        mended = control.ansible(
+            "debvisor.hci.dns_ha", "--limit=node1", log=tmp_path / "mended.log"
+        )
+    assert mended.status == 0, mended.output[-3000:]
+    assert "192.0.2.1;" not in cluster.run("node1", "grep allow-query /etc/bind/named.conf")
+
+
+def test_a_zone_does_not_begin_on_one_primary_alone(cluster: Cluster, tmp_path: Path) -> None:
+    zones = json.dumps({"debvisor_dns_zones": [{"name": "new.test", "kind": "node"}]})
+    refused = ControlNode(cluster.lab).ansible(
+        "debvisor.hci.dns_ha", "--limit=node1", f"--extra-vars={zones}", log=tmp_path / "run.log"
+    )
+    assert refused.status != 0
+    assert "node2 cannot be reached or is not in this run" in refused.output, refused.output
+    assert "new.test" not in cluster.run("node1", "cat /etc/bind/named.conf")

@@ -15,6 +15,7 @@ import json
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -30,6 +31,16 @@ SAMPLER = Path(__file__).with_name("sampler.py")
 STOP = "/run/debvisor-sampler.stop"
 KEYS = "/etc/debvisor/keys"
 RECIPIENT = "/var/lib/debvisor/recipient"
+IMAGE_KEY = token_hex(24)
+EXTRA = {
+    "debvisor_tsig_rotation": "now",
+    "debvisor_tsig_grace": 3,
+    "debvisor_image_s3": {
+        "endpoint": "https://s3.example.com",
+        "access_key": "debvisor-test",
+        "secret_key": IMAGE_KEY,
+    },
+}
 
 
 @dataclass(slots=True)
@@ -79,7 +90,7 @@ def observation(control: ControlNode, tmp_path_factory: pytest.TempPathFactory) 
             "debvisor.hci.rotate_tsig",
             "--diff",
             "-vvv",
-            "--extra-vars={debvisor_tsig_rotation: now, debvisor_tsig_grace: 3}",
+            f"--extra-vars={json.dumps(EXTRA)}",
             log=tmp_path_factory.mktemp("log") / "site.log",
         )
         for node in control.nodes:
@@ -96,6 +107,7 @@ def observation(control: ControlNode, tmp_path_factory: pytest.TempPathFactory) 
     for node in control.nodes:
         private = Secret(base64.b64decode(control.on(node, f"cat {RECIPIENT}")))
         now[f"private key of {node.name}"] = forms(private)
+    now["secret key of the image server"] = {IMAGE_KEY}
     return Observation(
         {**old, **now},
         run.output,
@@ -165,6 +177,15 @@ def test_key_files_are_not_for_everybody(control: ControlNode) -> None:
             mode, owner, path = line.split(maxsplit=2)
             assert int(mode, 8) & 0o007 == 0, f"{node.name}: {path} is {mode}"
             assert owner == "root", f"{node.name}: {path} belongs to {owner}"
+
+
+def test_the_managers_inventory_holds_no_secret_and_nothing_of_one_run(
+    control: ControlNode, observation: Observation
+) -> None:
+    inventory = control.on(control.nodes[0], "cat /etc/debvisor/inventory.yml")
+    assert "debvisor_dns_zones" in inventory
+    assert leaks(observation.secrets, inventory) == []
+    assert "debvisor_tsig_rotation" not in inventory
 
 
 def test_the_checkout_holds_no_secret(observation: Observation) -> None:

@@ -35,6 +35,11 @@ PHASES = [
 ]
 """Where a rotation is killed: the name of a task, and which one of that name."""
 
+SERVICE = "/etc/systemd/system/tsig-rotate.service"
+TIMER = "/etc/systemd/system/tsig-rotate.timer"
+FORMER = f"{SERVICE} {TIMER} /var/lib/debvisor/manager_ed25519 /etc/debvisor/inventory.yml"
+"""What a former manager has."""
+
 
 def next_of(numbers: dict[str, int]) -> dict[str, int]:
     return {name: number + 1 for name, number in numbers.items()}
@@ -256,6 +261,24 @@ def test_a_lost_keyring_is_not_made_anew_by_accident(driver: Driver) -> None:
     finally:
         run("node1", "mv /var/lib/debvisor/keyring.json.lost /var/lib/debvisor/keyring.json")
     driver.assert_settled_everywhere()
+
+
+def test_a_run_for_one_host_keeps_the_others_and_lets_a_former_manager_go(driver: Driver) -> None:
+    """The manager saw another host key of node3, which was the manager before, with another key of its own."""
+    run = driver.cluster.run
+    known, keys = "/var/lib/debvisor/manager_known_hosts", "/root/.ssh/authorized_keys"
+    left = f"ls {FORMER} 2>/dev/null; systemctl is-active tsig-rotate.timer; true"
+    before, let_in = run("node1", f"cat {known}"), run("node3", f"cat {keys}")
+    run("node1", f"sed -i '/{driver.cluster.address('node3')} /s/ AAAA.*/ AAAAOLD/' {known}")
+    run("node3", f"sed -n 's/ AAAA.* debvisor-manager/ AAAAOLD debvisor-manager/p' {keys} >>{keys}")
+    run("node3", f"touch {FORMER}; echo '[Service]\nExecStart=/bin/true' >{SERVICE}")
+    run("node3", f"echo '[Timer]\nOnCalendar=yearly' >{TIMER}; systemctl start tsig-rotate.timer")
+    assert "inactive" not in run("node3", left)
+    limited = driver.play("dns_ha", "--limit=node3")
+    assert limited.status == 0, limited.output[-3000:]
+    assert run("node1", f"cat {known}") == before
+    assert run("node3", f"cat {keys}") == let_in
+    assert run("node3", left) == "inactive\n"
 
 
 def test_the_manager_rotates_by_itself(driver: Driver) -> None:
