@@ -132,6 +132,10 @@ def merge(base: Sets, ours: Sets, theirs: Sets, *, skip: Iterable[bytes] = ()) -
             conflicts.append(change)
         else:
             apply.append(change)
+    # What belongs together, as a CNAME that made room for an address, is not done by halves.
+    disputed = {change.key[0] for change in conflicts}
+    conflicts += [change for change in apply if change.key[0] in disputed]
+    apply = [change for change in apply if change.key[0] not in disputed]
     return Merge(tuple(apply), tuple(already), tuple(conflicts))
 
 

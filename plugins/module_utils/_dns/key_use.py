@@ -45,7 +45,8 @@ class KeyUse:
         """Return the last use of each key, and whether none was used in the last ``quiet_for`` seconds.
 
         Where the notes do not reach back that far because older ones were thrown away, nothing is known of that time:
-        then it is not quiet. Nor is it where they are turned over while they are read, again and again.
+        then it is not quiet. Nor is it where they are turned over while they are read, again and again, nor where they
+        say nothing of all that time: a server that cannot write its log tells nothing of its callers.
         """
         now = self._clock.wall()
         wanted = set(params["keys"])
@@ -54,30 +55,33 @@ class KeyUse:
             left -= 1
             files = self._logs.versions(params["log"])
             before = self._logs.identities(files)
-            used, begin = self._read(files, wanted)
+            used, begin, end = self._read(files, wanted)
             whole = self._logs.identities(self._logs.versions(params["log"])) == before
         since = now - params["quiet_for"]
         thrown_away = len(files) > params["kept_versions"]
-        covered = whole and begin is not None and (begin <= since or not thrown_away)
+        reaches_back = begin is not None and (begin <= since or not thrown_away)
+        covered = whole and reaches_back and end is not None and end > since
         recent = {key: use for key, use in used.items() if use["at"] > since}
         return {"used": used, "recent": recent, "covered": covered, "quiet": covered and not recent}
 
     def _read(
         self, files: Sequence[str], wanted: Collection[str]
-    ) -> tuple[dict[str, dict[str, Any]], float | None]:
-        """Return the last use of each key, and when the notes begin."""
+    ) -> tuple[dict[str, dict[str, Any]], float | None, float | None]:
+        """Return the last use of each key, and when the notes begin and end."""
         used: dict[str, dict[str, Any]] = {}
         begin: float | None = None
+        last = ""
         for path in reversed(files):
             for line in self._logs.lines(path):
                 if begin is None:
                     begin = _time(line)
+                last = line
                 found = _LINE.match(line)
                 if found and found.group(3) in wanted:
                     at = _time(line)
                     if at is not None:
                         used[found.group(3)] = {"at": round(at, 3), "client": found.group(2)}
-        return used, begin
+        return used, begin, _time(last)
 
 
 def _time(line: str) -> float | None:

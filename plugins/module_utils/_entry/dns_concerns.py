@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from .._dns.serials import ahead
+
 OK, UNSERVED, STALE, BEHIND, UNKNOWN = 0, 1, 2, 3, 4
 """How dns-check ends. Anything but OK, and keepalived takes the VIP from this node."""
+UNSHARED_LIMIT = 300.0
+"""Seconds. A comparison waits for a writer, and then takes moments."""
 
 
 class Concern(NamedTuple):
@@ -42,6 +46,9 @@ def concerns(
         yield Concern("no majority of the DNS servers answers: this node does not write")
     if state["trouble"]:
         yield Concern(str(state["trouble"]))
+    # What is not told is none: an upgrade brings this code before dns-role is started afresh.
+    if state.get("unshared", {}).get("waiting_for", 0.0) > UNSHARED_LIMIT:
+        yield Concern("updates that only this node had are kept, and cannot be compared yet")
     for zone, about in state["zones"].items():
         lasting = about["behind_for"] > behind_limit
         if about["serial"] is None:
@@ -50,4 +57,19 @@ def concerns(
             what = f"{zone} is behind for {about['behind_for']:.0f} s"
         else:
             continue
-        yield Concern(f"{what}: this node cannot hold the VIP", BEHIND if lasting else OK)
+        if lasting and _another_is_further(state, zone, about["serial"]):
+            yield Concern(f"{what}: this node cannot hold the VIP", BEHIND)
+        else:
+            yield Concern(what)
+
+
+def _another_is_further(state: Mapping[str, Any], zone: str, serial: int | None) -> bool:
+    """Tell whether another primary that answers has more: then it should hold the VIP.
+
+    Where only others have more, nobody could take the VIP from here, and without it nobody would answer at all.
+    """
+    peers = state.get("peers", {})
+    served = (peers.get(name, {}).get(zone) for name in state.get("primaries", ()))
+    return any(
+        theirs is not None and (serial is None or ahead(theirs, serial) > 0) for theirs in served
+    )

@@ -30,19 +30,36 @@ from .._ports import bind as tools
 from .._ports.bind import Bind
 from .dns_settings import Settings
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two tries to compare a copy: the writer may be back in a moment, or a file damaged for good."""
+
+
+class NotKept(DebvisorError):
+    """There is no copy of what was written here, so nothing may overwrite it."""
+
 
 def keep(bind: Bind, config: Settings) -> None:
-    """Copy every zone and its journal, before the server becomes a follower and may overwrite them."""
+    """Copy every zone and its journal, before the server becomes a follower and may overwrite them.
+
+    :raises NotKept: where that fails; nothing is left of it then.
+    """
     stamp = (
         time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f".{time.time_ns() // 1_000_000 % 1000:03d}"
     )
     aside = config.former / f".{stamp}"
-    aside.mkdir(parents=True, mode=0o700)
-    kept = [zone for zone in config.zones if bind.keep_copy(zone, aside)]
-    if not kept:
-        shutil.rmtree(aside)
-        return
-    os.replace(aside, config.former / stamp)
+    try:
+        aside.mkdir(parents=True, mode=0o700)
+        kept = [zone for zone in config.zones if bind.keep_copy(zone, aside)]
+        if kept:
+            os.replace(aside, config.former / stamp)
+    except OSError as cause:
+        raise NotKept(
+            "what was written here could not be copied",
+            why=cause.strerror or str(cause),
+            hint=f"Make room on {config.former}",
+        ) from cause
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 class Mender:
@@ -62,14 +79,23 @@ class Mender:
         self._stop = stop
         self._log = log
         self._said: dict[str, str] = {}
+        self._pauses: dict[Path, float] = {}
+        self._due: dict[Path, float] = {}
+        self._waits_since: float | None = None
 
     def start(self) -> None:
         threading.Thread(target=self._work, daemon=True).start()
 
     def summary(self) -> dict[str, Any]:
         """Say what waits and what was reported."""
+        waiting, at = len(self._waiting()), time.monotonic()
+        if not waiting:
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = at
         return {
-            "waiting": len(self._waiting()),
+            "waiting": waiting,
+            "waiting_for": 0.0 if self._waits_since is None else round(at - self._waits_since, 2),
             "reports": [str(path) for path in self._reports()[-5:]],
         }
 
@@ -91,11 +117,16 @@ class Mender:
     def _work(self) -> None:
         while not self._stop.wait(0.5):
             for journal in self._waiting():
+                if time.monotonic() < self._due.get(journal, 0.0):
+                    continue
                 try:
                     if self.compare(journal):
                         self._forget(journal)
                 except (DebvisorError, OSError, ValueError) as trouble:
                     self._complain(journal, str(trouble))
+                    pause = self._pauses.get(journal, FIRST_PAUSE)
+                    self._due[journal] = time.monotonic() + pause
+                    self._pauses[journal] = min(2 * pause, LONGEST_PAUSE)
 
     def _complain(self, journal: Path, trouble: str) -> None:
         if self._said.get(str(journal)) != trouble:

@@ -227,13 +227,23 @@ class Actor:
         self.hold = threading.Event()
         self._retry_at = 0.0
         self._nudge_at = 0.0
+        self._in_force = False
+        """Whether BIND is known to have read the configuration that the link names."""
+        self._unkept = self.bind.in_force() in ("writer", "closed")
+        """Whether clients may have written here what nobody has copied yet."""
+
+    def begin(self) -> None:
+        """Make sure that BIND does what the link says: a run before this one may have been cut off between the two."""
+        with contextlib.suppress(DebvisorError):
+            self.bind.reconfigure()
+            self._in_force = True
 
     def situation(self) -> Situation:
         """Return what is seen now."""
         config = self._config
         with self._sight.lock:
             return Situation(
-                role=role_of(self.bind.in_force()),
+                role=role_of(self.bind.in_force()) if self._in_force else Role.CLOSED,
                 vip=self._sight.vip,
                 healthy=self._sight.healthy,
                 zones=config.zones,
@@ -251,16 +261,17 @@ class Actor:
             self.trouble = ""  # whatever failed before, all is as it should be now
         if step.verb in (Verb.STAY, Verb.WAIT):
             return step
-        if step.verb in (Verb.PROMOTE, Verb.PULL) and time.monotonic() < self._retry_at:
+        if step.verb is not Verb.DEMOTE and time.monotonic() < self._retry_at:
             return Step(Verb.WAIT, f"{step.why}; last try failed: {self.trouble}")
         began = time.monotonic()
         try:
             with self.transition:
                 self._carry_out(step)
         except DebvisorError as failure:
+            if self.trouble != str(failure):
+                log(f"{step.verb.value} failed: {failure}")
             self.trouble = str(failure)
             self._retry_at = time.monotonic() + self._config.retry_pause
-            log(f"{step.verb.value} failed: {failure}")
             with contextlib.suppress(DebvisorError), self.transition:
                 self._follow()
             return step
@@ -312,8 +323,18 @@ class Actor:
             self._follow()
 
     def _follow(self) -> None:
-        self.bind.point_to("follower")
-        self.bind.reconfigure()
+        """Follow, once what was written here is copied: what comes over would take its place."""
+        if self._unkept:
+            dns_mend.keep(self.bind, self._config)
+            self._unkept = False
+        self._put_in_force("follower")
+
+    def _put_in_force(self, name: str, timeout: float = 3.0) -> None:
+        """Switch the configuration. Where BIND does not say that it did, its role is in doubt until it has followed."""
+        self._in_force = False
+        self.bind.point_to(name)
+        self.bind.reconfigure(timeout)
+        self._in_force = True
 
     def _promote(self) -> None:
         """Become the writer: look once more, open for ourselves alone, take over every zone, open for all."""
@@ -324,14 +345,19 @@ class Actor:
                 self._pull(step)
                 return
             raise Failed("something changed on the way to writing", why=step.why)
-        self.bind.point_to("closed")
-        self.bind.reconfigure()
+        self._put_in_force("closed")
         at_vip = self._wait_for_zones()
+        for zone, serial in at_vip.items():
+            if ahead(fresh.own[zone], serial) > 0:
+                raise Failed(
+                    f"{zone} was at serial {fresh.own[zone]}, and BIND loaded {serial} from its disk",
+                    hint="Make room on /var/lib/bind: what came over could not be written there",
+                )
         with self._config.vip(self._config.update_timeout, self._config.role_key) as server:
             for zone in self._config.zones:
                 self._take_over(server, zone, fresh.own[zone], at_vip[zone])
-        self.bind.point_to("writer")
-        self.bind.reconfigure()
+        self._unkept = True
+        self._put_in_force("writer")
 
     def _look_again(self) -> Situation:
         seen = self.situation()
@@ -340,14 +366,14 @@ class Actor:
             self._config.local_budget,
         )
         peers = look_at_peers(self._config, self._config.peer_budget)
-        # Who did not answer this once may still be there: its place in the quorum stays, its serials are old.
+        # Who did not answer this once may still be there: its place in the quorum stays, and so does what it had.
         return Situation(
             role=Role.FOLLOWER,
             vip=seen.vip,
             healthy=seen.healthy,
             zones=seen.zones,
             own=serials(own).get(LOCAL, {}),
-            peers={**{name: {} for name in seen.peers}, **peers},
+            peers={**seen.peers, **peers},
             servers=seen.servers,
             quorum=seen.quorum,
             hold=seen.hold,
@@ -392,17 +418,15 @@ class Actor:
             self.bind.forget_journal(zone)
 
     def _demote(self) -> None:
-        """Stop writing: close, keep what was written, follow. Each step is tried whatever became of the one before."""
+        """Stop writing: close, keep what was written, follow."""
+        self._unkept = True
         with contextlib.suppress(DebvisorError):
-            self.bind.point_to("closed")
-            self.bind.reconfigure(1.0)
-        dns_mend.keep(self.bind, self._config)
+            self._put_in_force("closed", 1.0)
         self._follow()
 
     def _pull(self, step: Step) -> None:
         """Fetch what another server has and we lack, from just that server."""
-        self.bind.point_to(f"pull-{step.server}")
-        self.bind.reconfigure()
+        self._put_in_force(f"pull-{step.server}")
         for zone in step.zones:
             with contextlib.suppress(DebvisorError):  # BIND asks by itself too; the wait decides
                 self.bind.refresh(zone)
@@ -454,6 +478,7 @@ def status(
             for zone in config.zones
         },
         "peers": seen.peers,
+        "primaries": [server.name for server in config.peers if server.primary],
         "unshared": mender.summary(),
         "last": actor.last,
         "heartbeat": at,
@@ -474,6 +499,7 @@ def run(config: Settings) -> int:
     signal.signal(signal.SIGINT, end)
     watchers = Watchers(config, sight, stop)
     actor = Actor(config, sight, watchers)
+    actor.begin()
     signal.signal(signal.SIGUSR1, lambda *_: _offer_away(actor, sight))
     watchers.look_for_vip()
     watchers.start()
@@ -543,10 +569,18 @@ def _hand_over(config: Settings, actor: Actor, watchers: Watchers, stop: threadi
 
 
 def boot(config: Settings) -> int:
-    """Before named starts: keep what a writer left, and make it a follower."""
+    """Before named starts: keep what a writer left, and make it a follower.
+
+    Where there is no room for that, it starts closed: it serves what it has, and follows once dns-role found room.
+    """
     bind = Bind(config.link, config.zone_dir)
     if bind.in_force() in ("writer", "closed"):
-        dns_mend.keep(bind, config)
+        try:
+            dns_mend.keep(bind, config)
+        except DebvisorError as failure:
+            log(f"starts closed: {failure}")
+            bind.point_to("closed")
+            return 0
     bind.point_to("follower")
     return 0
 

@@ -77,6 +77,16 @@ def test_a_cname_beside_other_data_is_a_conflict(kind: int, present: int) -> Non
     assert [change.key for change in merged.conflicts] == [ours]
 
 
+def test_what_belongs_together_is_not_done_by_halves() -> None:
+    """The CNAME made room for an address. To remove it, and not to bring the address, would leave nothing."""
+    cname, address = key("a.z.", rdata.CNAME), key("a.z.", rdata.A)
+    base = {cname: rrset("x"), address: EMPTY}
+    ours = {cname: EMPTY, address: rrset("1")}
+    merged = divergence.merge({**base, B: EMPTY}, {**ours, B: rrset("2")}, {cname: rrset("x")})
+    assert {change.key for change in merged.conflicts} == {cname, address}
+    assert [change.key for change in merged.apply] == [B]
+
+
 def test_what_the_signer_adds_is_no_conflict_with_a_cname() -> None:
     ours = key("a.z.", rdata.CNAME)
     served = {key("a.z.", kind): rrset("x") for kind in (rdata.CNAME, rdata.RRSIG, rdata.NSEC)}

@@ -70,7 +70,7 @@ def test_what_this_server_sent_is_not_what_it_accepted(tmp_path: Path) -> None:
 def test_it_is_quiet_after_the_time_that_was_asked_for(
     tmp_path: Path, quiet_for: float, quiet: bool
 ) -> None:
-    found = look(tmp_path, "g1.node", quiet_for=quiet_for, log=OLD + UPDATE)
+    found = look(tmp_path, "g1.node", quiet_for=quiet_for, log=OLD + UPDATE + SENT)
     assert (found["quiet"], bool(found["recent"])) == (quiet, not quiet)
 
 
@@ -97,7 +97,7 @@ def test_a_young_log_that_lost_nothing_tells_everything(tmp_path: Path) -> None:
 
 def test_torn_and_strange_lines_are_passed_over(tmp_path: Path) -> None:
     noise = "e 0x7f/key g1.node\n\n\x00\xff /key g1.node:\nno-time client @0x1 1.2.3.4#5/key g1.node: x\n"
-    found = look(tmp_path, "g1.node", log=noise + OLD)
+    found = look(tmp_path, "g1.node", log=noise + OLD + SENT)
     assert (found["used"], found["quiet"]) == ({}, True)
 
 
@@ -182,3 +182,11 @@ def test_a_log_that_is_turned_over_at_each_reading_tells_nothing(tmp_path: Path)
     params = {"keys": ["g1.node"], "quiet_for": 60, "log": str(tmp_path / "log")}
     found = KeyUse(Turning(), Clock()).look({**params, "kept_versions": 2})
     assert (found["covered"], found["quiet"]) == (False, False)
+
+
+def test_a_log_that_says_nothing_of_that_time_proves_nothing(tmp_path: Path) -> None:
+    """As on a full disk, where the server goes on answering and notes no more."""
+    found = look(tmp_path, "g1.node", log=OLD)
+    assert (found["covered"], found["quiet"]) == (False, False)
+    found = look(tmp_path, "g1.node", log=OLD + SENT)
+    assert (found["covered"], found["quiet"]) == (True, True)

@@ -31,11 +31,15 @@ def state(serial: int | None = 7, behind_for: float = 0.0, **changed: Any) -> di
         "quorum": True,
         "trouble": "",
         "zones": {"z.test": {"serial": serial, "behind_for": behind_for}},
+        "peers": {"n2": {"z.test": 8}, "n3": {"z.test": 9}},
+        "primaries": ["n2"],
+        "unshared": {"waiting": 0, "waiting_for": 0.0},
         **changed,
     }
 
 
 STATE = state()
+FORMER = ("heartbeat", "healthy", "quorum", "trouble", "zones")
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,14 @@ def test_a_zone_that_is_not_configured_yet_does_not_make_the_others_homeless(
         (state(serial=None), "z.test is not loaded", dns_concerns.OK),
         (state(serial=None, behind_for=61.0), "z.test is not loaded", dns_concerns.BEHIND),
         (state(behind_for=61.0), "z.test is behind for 61 s", dns_concerns.BEHIND),
+        (state(behind_for=61.0, primaries=["n4"]), "z.test is behind", dns_concerns.OK),
+        (state(behind_for=61.0, serial=8), "z.test is behind", dns_concerns.OK),
+        (state(behind_for=61.0, peers={}), "z.test is behind", dns_concerns.OK),
+        (
+            state(unshared={"waiting": 1, "waiting_for": 301.0}),
+            "cannot be compared",
+            dns_concerns.OK,
+        ),
     ],
 )
 def test_people_are_told_all_and_keepalived_what_concerns_the_vip(
@@ -92,6 +104,11 @@ def test_people_are_told_all_and_keepalived_what_concerns_the_vip(
     assert words in found.what
     assert found.code == code
     assert judge({QUESTION: GOOD}, told, 101.0, stale_after=3.0, behind_limit=60.0)[0] == code
+
+
+def test_what_a_former_version_does_not_tell_is_no_reason_to_lose_the_vip() -> None:
+    told = {key: value for key, value in state(behind_for=61.0).items() if key in FORMER}
+    assert judge({QUESTION: GOOD}, told, 101.0, stale_after=3.0, behind_limit=60.0)[0] == 0
 
 
 def test_nothing_is_wrong_where_all_is_well() -> None:

@@ -1,0 +1,193 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""dns-role where BIND hangs, the disk is full, or a run before was cut off. A fake BIND tells what it has read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import TimedOut
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.writer import Role, Situation, Verb
+from ansible_collections.debvisor.hci.plugins.module_utils._entry import (
+    dns_mend,
+    dns_role,
+    dns_settings,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._entry.dns_role import Actor, Sight
+from ansible_collections.debvisor.hci.plugins.module_utils._entry.dns_settings import (
+    ServerEntry,
+    Settings,
+)
+
+ZONE = "z.test"
+
+
+class FakeBind:
+    """What the link says, and what the server has read."""
+
+    def __init__(self, in_force: str) -> None:
+        self.link = in_force
+        self.read = in_force
+        self.hangs = False
+        self.full = False
+
+    def in_force(self) -> str:
+        return self.link
+
+    def point_to(self, name: str) -> None:
+        self.link = name
+
+    def reconfigure(self, timeout: float = 3.0) -> None:
+        if self.hangs:
+            raise TimedOut("rndc reconfig did not end")
+        self.read = self.link
+
+    def keep_copy(self, zone: str, folder: Path) -> bool:
+        (folder / f"{zone}.zone.jnl").write_text("half of it")
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return True
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(dns_settings.settings, "SYSTEM_STATE_DIR", tmp_path)
+    return Settings(
+        node="n1",
+        rank=0,
+        vips=("192.0.2.53",),
+        zones=(ZONE,),
+        servers=tuple(ServerEntry(f"n{at}", f"192.0.2.{at}", at < 3) for at in (1, 2, 3)),
+        quorum=2,
+        port=53,
+        link=tmp_path / "named.conf",
+        zone_dir=tmp_path / "zones",
+        role_key=tmp_path / "role.key",
+        transfer_key=tmp_path / "transfer.key",
+        retry_pause=0.0,
+    )
+
+
+@pytest.fixture
+def bind(monkeypatch: pytest.MonkeyPatch) -> FakeBind:
+    found = FakeBind("writer")
+    monkeypatch.setattr(dns_role, "Bind", lambda link, zone_dir: found)
+    return found
+
+
+def actor(config: Settings, *, vip: bool) -> Actor:
+    sight = Sight(vip=vip, misses=0, healthy=True, own={ZONE: 10})
+    sight.peers = {"n2": {ZONE: 10}, "n3": {ZONE: 10}}
+    watchers: Any = None
+    made = Actor(config, sight, watchers)
+    made.begin()
+    return made
+
+
+def test_a_server_that_hangs_is_told_again_until_it_follows(
+    config: Settings, bind: FakeBind
+) -> None:
+    found = actor(config, vip=False)
+    bind.hangs = True
+    assert found.act().verb is Verb.DEMOTE
+    assert "did not end" in found.trouble
+    assert (bind.link, bind.read) == ("follower", "writer")
+    assert found.situation().role is Role.CLOSED
+    bind.hangs = False
+    assert found.act().verb is Verb.FOLLOW
+    assert bind.read == "follower"
+    assert found.act().verb is Verb.STAY
+    assert found.trouble == ""
+
+
+def test_what_a_run_that_was_cut_off_did_not_tell_the_server_is_told_at_the_start(
+    config: Settings, bind: FakeBind
+) -> None:
+    bind.read = "closed"
+    actor(config, vip=True)
+    assert bind.read == "writer"
+
+
+def test_a_writer_without_room_for_a_copy_does_not_follow(config: Settings, bind: FakeBind) -> None:
+    found = actor(config, vip=False)
+    bind.full = True
+    assert found.act().verb is Verb.DEMOTE
+    assert "could not be copied: No space left" in found.trouble
+    for _again in range(2):
+        assert bind.read == "closed"
+        assert list(config.former.iterdir()) == []
+        found.act()
+    bind.full = False
+    found.act()
+    assert bind.read == "follower"
+    [kept] = config.former.iterdir()
+    assert [path.name for path in kept.iterdir()] == [f"{ZONE}.zone.jnl"]
+
+
+@pytest.mark.parametrize(("full", "starts"), [(False, "follower"), (True, "closed")])
+def test_a_server_starts_also_without_room_for_a_copy(
+    config: Settings, bind: FakeBind, full: bool, starts: str
+) -> None:
+    bind.full = full
+    assert dns_role.boot(config) == 0
+    assert bind.link == starts
+
+
+def test_an_older_zone_from_the_disk_is_not_put_in_force(
+    config: Settings, bind: FakeBind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind.link = bind.read = "follower"
+    found = actor(config, vip=True)
+    followed: Situation = found.situation()
+    monkeypatch.setattr(found, "_look_again", lambda: followed)
+    monkeypatch.setattr(found, "_wait_for_zones", lambda: {ZONE: 1})
+    assert found.act().verb is Verb.PROMOTE
+    assert f"{ZONE} was at serial 10, and BIND loaded 1" in found.trouble
+    assert bind.read == "follower"
+
+
+def test_who_is_silent_for_a_moment_keeps_what_it_had(
+    config: Settings, bind: FakeBind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind.link = bind.read = "follower"
+    found = actor(config, vip=True)
+    monkeypatch.setattr(dns_role, "ask", lambda questions, budget: {})
+    monkeypatch.setattr(dns_role, "look_at_peers", lambda config, budget: {"n2": {ZONE: 11}})
+    assert found._look_again().peers == {"n2": {ZONE: 11}, "n3": {ZONE: 10}}
+
+
+def test_a_copy_that_cannot_be_compared_is_tried_less_and_less(
+    config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = config.former / "20261126T000000.000" / f"{ZONE}.zone.jnl"
+    journal.parent.mkdir(parents=True)
+    journal.touch()
+    now, tried = [0.0], list[float]()
+
+    class Stop:
+        def wait(self, seconds: float) -> bool:
+            now[0] += seconds
+            return now[0] > 100
+
+    def fail(path: Path) -> bool:
+        tried.append(now[0])
+        raise dns_mend.NotKept("the journal is torn")
+
+    log = list[str]()
+    stop: Any = Stop()
+    nothing: Any = None
+    mender = dns_mend.Mender(config, nothing, nothing, stop, log.append)
+    monkeypatch.setattr(mender, "compare", fail)
+    monkeypatch.setattr(dns_mend.time, "monotonic", lambda: now[0])
+    assert mender.summary()["waiting_for"] == 0
+    mender._work()
+    assert 5 < len(tried) < 12
+    assert len(log) == 1
+    assert mender.summary() == {
+        "waiting": 1,
+        "waiting_for": pytest.approx(100, abs=1),
+        "reports": [],
+    }
