@@ -36,11 +36,14 @@ class Guest:
     def look(self) -> dict[str, Any]:
         return dict(json.loads(self._do("look")))
 
-    def prepare(self) -> None:
-        self._do("prepare")
+    def does(self, what: str) -> None:
+        """Have something done that reprovisioned.py knows."""
+        self._do(what)
 
-    def clear(self) -> None:
-        self._do("clear")
+    def disk(self) -> str:
+        """Return the digest of what the guest was given first."""
+        digests = self.host.cluster.run(self.host.node, f"sha256sum {FOLDER}/pool/{NAME}.raw")
+        return digests.split()[0]
 
     def provision(self, system: str, *options: str, **variables: Any) -> PlaybookRun:
         """Have its disk filled from the image of a system."""
@@ -84,14 +87,14 @@ def guest(hypervisor: Gateway, tmp_path: Path) -> Iterator[Guest]:
     found = Guest(hypervisor, tmp_path)
     serve = f"systemd-run --quiet --collect --unit={UNIT} python3 -m http.server --bind 127.0.0.1"
     try:
-        found.prepare()
+        found.does("prepare")
         hypervisor.cluster.run(hypervisor.node, f"{serve} --directory {FOLDER}/site {PORT}")
         asked = f"curl --silent --fail --output /dev/null {URL}/first.qcow2 && echo yes || true"
         eventually("the images are served", lambda: hypervisor.cluster.run(hypervisor.node, asked))
         yield found
     finally:
         hypervisor.cluster.run(hypervisor.node, f"systemctl stop {UNIT} || true")
-        found.clear()
+        found.does("clear")
 
 
 def ends_well(run: PlaybookRun, changed: int) -> None:
@@ -131,3 +134,18 @@ def test_a_guest_gets_its_disk_and_another_one(guest: Guest) -> None:
     eventually("its disk is as it was, so it runs again", lambda: guest.look()["id"] >= 0)
     assert guest.look()["id"] != running["id"], "its disk cannot have been filled while it ran"
     eventually("it is the second system", lambda: guest.says("the second system"))
+
+
+def test_a_disk_that_another_one_rests_on_stays(guest: Guest) -> None:
+    ends_well(guest.provision("first", start=True), changed=2)
+    eventually("the first system runs", lambda: guest.says("the first system"))
+    guest.does("snapshot")
+    running, disk = guest.look(), guest.disk()
+    different = {"overwrite": "different", "shut_down": True, "start": True}
+
+    behind = f"is in use: guest {NAME} (behind its disk)"
+    fails(guest.provision("second", **different), behind, "would not change that")
+    assert guest.look() == running, "it was shut down for nothing"
+    guest.does("stop")
+    fails(guest.provision("second", **different), behind)
+    assert guest.disk() == disk

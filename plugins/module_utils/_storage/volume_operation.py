@@ -27,8 +27,8 @@ LOOK_AGAIN = 1.0
 class Guests(Protocol):
     """The guests of this host."""
 
-    def running_with_disk(self, path: str) -> tuple[str, ...]:
-        """Name the guests that run (or are paused) and have it as a disk, under whatever name."""
+    def needing_disk(self, path: str) -> tuple[str, ...]:
+        """Name the guests that it must not change under: it is a disk of theirs, under whatever name, or behind one."""
 
     def close(self) -> None:
         """Let go of the connection; never fails."""
@@ -479,7 +479,7 @@ class VolumeImage(Operation[Request, Seen]):
     def _users(self, backend: Backend, volume: Volume | None) -> tuple[str, ...]:
         if volume is None or volume.special:
             return ()
-        guests = self._ports.guests.running_with_disk(volume.path)
+        guests = self._ports.guests.needing_disk(volume.path)
         return (*(f"guest {name}" for name in guests), *backend.users(volume))
 
     def _check_unused(self, backend: Backend, volume: Volume) -> None:
