@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -64,7 +66,27 @@ class Guest:
             json.dumps(given),
             "debvisor.hci.provision_volume",
             log=self.logs / "run.log",
+            ANSIBLE_LOG_PATH=str(self.log),
         )
+
+    @contextlib.contextmanager
+    def goes_down_once_the_log_says(self, task: str) -> Iterator[None]:
+        """Have it go down while a task of the playbook that runs in this block waits for it."""
+        self.log.write_text("")
+
+        def watch() -> None:
+            eventually("the task begins", lambda: task in self.log.read_text(), 120)
+            self.does("stop")
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(watch)
+            yield
+            watching.result()
+
+    @property
+    def log(self) -> Path:
+        """Where a run tells what it does while it does that."""
+        return self.logs / "ansible.log"
 
     def caches(self, system: str) -> bool:
         [digest, *_name] = self.host.cluster.run(
@@ -148,4 +170,18 @@ def test_a_disk_that_another_one_rests_on_stays(guest: Guest) -> None:
     assert guest.look() == running, "it was shut down for nothing"
     guest.does("stop")
     fails(guest.provision("second", **different), behind)
+    assert guest.disk() == disk
+
+
+def test_a_guest_that_goes_down_late_is_started_again(guest: Guest) -> None:
+    ends_well(guest.provision("deaf", start=True), changed=2)
+    eventually("the deaf system runs", lambda: guest.says("the deaf system"))
+    running, disk = guest.look(), guest.disk()
+    late = {"overwrite": "different", "shut_down": True, "volume_provision_shut_down_timeout": 4}
+
+    fails(guest.provision("second", **late), "has not done so", "It may go down later")
+    assert guest.look() == running
+    with guest.goes_down_once_the_log_says("See how the job ended"):
+        fails(guest.provision("second", **late), "Wait until it is down")
+    assert guest.look()["id"] > running["id"]
     assert guest.disk() == disk
