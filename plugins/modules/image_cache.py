@@ -41,6 +41,7 @@ options:
     description:
       - Folder of the cache. Without it, that of libvirt's pool C(images), or C(/var/lib/libvirt/images) where there is
         no libvirt. The pool is left alone where a folder is given.
+      - It must be this host's own; one on a network file system is refused.
     type: path
   pinned:
     description:

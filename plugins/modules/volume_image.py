@@ -20,7 +20,8 @@ description:
   - A volume that holds the wanted image already is left alone, whatever its guest wrote to it since. What a volume
     was filled from is kept on the volume itself, as tags of LVM, properties of ZFS, metadata of RBD, or extended
     attributes of a file.
-  - A volume that is open, mounted, held by another device, or a disk of a guest that runs, is never written to.
+  - A volume that is open, mounted, held by another device, a disk of a guest that runs, or behind the disk of any guest
+    (the base of an overlay, as after an external snapshot), is never written to.
   - The image is never opened before its header was read. Images with a backing file, with data in another file,
     encrypted or corrupt ones are refused.
   - At most two runs work on a host at a time, whoever started them; others wait. C(/etc/debvisor/volumes.json) may say

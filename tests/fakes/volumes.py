@@ -413,7 +413,7 @@ class FakeGuests:
     def start(self, guest: str, volume: str) -> None:
         self.running[guest] = self.pool.held[volume].identity
 
-    def running_with_disk(self, path: str) -> tuple[str, ...]:
+    def needing_disk(self, path: str) -> tuple[str, ...]:
         held = self.pool.at(path)
         return tuple(
             guest

@@ -35,14 +35,17 @@ CODE = bytes.fromhex(
     "ebed"  # jmp wait
 )
 """For the real mode of x86. The text follows it, and ends with a zero."""
+DEAF = CODE[:-3] + b"\x90" + CODE[-2:]
+"""It does nothing instead of going to sleep."""
 
 
-def boot_sector(text: str) -> bytes:
+def boot_sector(text: str, *, deaf: bool = False) -> bytes:
     """Return a sector whose guest says the text.
 
+    :param deaf: its power button has no effect.
     :raises ValueError: where the text is too long.
     """
-    content = CODE + text.encode("ascii") + b"\0"
+    content = (DEAF if deaf else CODE) + text.encode("ascii") + b"\0"
     if len(content) > SECTOR - len(SIGNATURE):
         raise ValueError(f"{text!r} does not fit into a boot sector")
     return struct.pack(f"{SECTOR - len(SIGNATURE)}s", content) + SIGNATURE

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on a node: a guest that is there to stay, and the images that its disk is filled from.
 
-``python3 reprovisioned.py prepare|look|clear FOLDER``; ``look`` prints a line of JSON.
+``python3 reprovisioned.py prepare|look|snapshot|stop|clear FOLDER``; ``look`` prints a line of JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import libvirt
 from boot_sector import boot_sector
 from guest import NAME, described, serial_port
 
-SYSTEMS = ("first", "second")
+SYSTEMS = ("first", "second", "deaf")
 DISK = (8 << 20) - 512
 HOST = "qemu:///system"
 
@@ -43,7 +43,8 @@ def prepare(folder: Path) -> None:
 def make_image(system: str, site: Path) -> Path:
     """Make an image of a system that says its name; no cache has it from an earlier time."""
     disk, image = site / "disk.raw", site / f"{system}.qcow2"
-    disk.write_bytes(boot_sector(f"the {system} system\n").ljust(DISK, b"\0") + os.urandom(512))
+    sector = boot_sector(f"the {system} system\n", deaf=system == "deaf")
+    disk.write_bytes(sector.ljust(DISK, b"\0") + os.urandom(512))
     words = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(image)]
     subprocess.run(words, check=True)
     return image
@@ -70,6 +71,23 @@ def look(_folder: Path) -> None:
     print(json.dumps(told))
 
 
+def snapshot(_folder: Path) -> None:
+    """Put the guest's disk behind an overlay."""
+    overlay = (
+        "<domainsnapshot><disks><disk name='vda' snapshot='external'/></disks></domainsnapshot>"
+    )
+    flags = (
+        libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+        | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
+    )
+    libvirt.open(HOST).lookupByName(NAME).snapshotCreateXML(overlay, flags)
+
+
+def stop(_folder: Path) -> None:
+    """Cut the guest's power."""
+    libvirt.open(HOST).lookupByName(NAME).destroy()
+
+
 def clear(folder: Path) -> None:
     """Leave nothing of it."""
     with contextlib.suppress(libvirt.libvirtError):
@@ -82,4 +100,5 @@ def clear(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"prepare": prepare, "look": look, "clear": clear}[sys.argv[1]](Path(sys.argv[2]))
+    acts = (prepare, look, snapshot, stop, clear)
+    {act.__name__: act for act in acts}[sys.argv[1]](Path(sys.argv[2]))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -36,11 +38,14 @@ class Guest:
     def look(self) -> dict[str, Any]:
         return dict(json.loads(self._do("look")))
 
-    def prepare(self) -> None:
-        self._do("prepare")
+    def does(self, what: str) -> None:
+        """Have something done that reprovisioned.py knows."""
+        self._do(what)
 
-    def clear(self) -> None:
-        self._do("clear")
+    def disk(self) -> str:
+        """Return the digest of what the guest was given first."""
+        digests = self.host.cluster.run(self.host.node, f"sha256sum {FOLDER}/pool/{NAME}.raw")
+        return digests.split()[0]
 
     def provision(self, system: str, *options: str, **variables: Any) -> PlaybookRun:
         """Have its disk filled from the image of a system."""
@@ -61,7 +66,27 @@ class Guest:
             json.dumps(given),
             "debvisor.hci.provision_volume",
             log=self.logs / "run.log",
+            ANSIBLE_LOG_PATH=str(self.log),
         )
+
+    @contextlib.contextmanager
+    def goes_down_once_the_log_says(self, task: str) -> Iterator[None]:
+        """Have it go down while a task of the playbook that runs in this block waits for it."""
+        self.log.write_text("")
+
+        def watch() -> None:
+            eventually("the task begins", lambda: task in self.log.read_text(), 120)
+            self.does("stop")
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(watch)
+            yield
+            watching.result()
+
+    @property
+    def log(self) -> Path:
+        """Where a run tells what it does while it does that."""
+        return self.logs / "ansible.log"
 
     def caches(self, system: str) -> bool:
         [digest, *_name] = self.host.cluster.run(
@@ -84,14 +109,14 @@ def guest(hypervisor: Gateway, tmp_path: Path) -> Iterator[Guest]:
     found = Guest(hypervisor, tmp_path)
     serve = f"systemd-run --quiet --collect --unit={UNIT} python3 -m http.server --bind 127.0.0.1"
     try:
-        found.prepare()
+        found.does("prepare")
         hypervisor.cluster.run(hypervisor.node, f"{serve} --directory {FOLDER}/site {PORT}")
         asked = f"curl --silent --fail --output /dev/null {URL}/first.qcow2 && echo yes || true"
         eventually("the images are served", lambda: hypervisor.cluster.run(hypervisor.node, asked))
         yield found
     finally:
         hypervisor.cluster.run(hypervisor.node, f"systemctl stop {UNIT} || true")
-        found.clear()
+        found.does("clear")
 
 
 def ends_well(run: PlaybookRun, changed: int) -> None:
@@ -131,3 +156,32 @@ def test_a_guest_gets_its_disk_and_another_one(guest: Guest) -> None:
     eventually("its disk is as it was, so it runs again", lambda: guest.look()["id"] >= 0)
     assert guest.look()["id"] != running["id"], "its disk cannot have been filled while it ran"
     eventually("it is the second system", lambda: guest.says("the second system"))
+
+
+def test_a_disk_that_another_one_rests_on_stays(guest: Guest) -> None:
+    ends_well(guest.provision("first", start=True), changed=2)
+    eventually("the first system runs", lambda: guest.says("the first system"))
+    guest.does("snapshot")
+    running, disk = guest.look(), guest.disk()
+    different = {"overwrite": "different", "shut_down": True, "start": True}
+
+    behind = f"is in use: guest {NAME} (behind its disk)"
+    fails(guest.provision("second", **different), behind, "would not change that")
+    assert guest.look() == running, "it was shut down for nothing"
+    guest.does("stop")
+    fails(guest.provision("second", **different), behind)
+    assert guest.disk() == disk
+
+
+def test_a_guest_that_goes_down_late_is_started_again(guest: Guest) -> None:
+    ends_well(guest.provision("deaf", start=True), changed=2)
+    eventually("the deaf system runs", lambda: guest.says("the deaf system"))
+    running, disk = guest.look(), guest.disk()
+    late = {"overwrite": "different", "shut_down": True, "volume_provision_shut_down_timeout": 4}
+
+    fails(guest.provision("second", **late), "has not done so", "It may go down later")
+    assert guest.look() == running
+    with guest.goes_down_once_the_log_says("See how the job ended"):
+        fails(guest.provision("second", **late), "Wait until it is down")
+    assert guest.look()["id"] > running["id"]
+    assert guest.disk() == disk

@@ -28,10 +28,10 @@ class GuestsSoFar:
     def __init__(self) -> None:
         self._host = LibvirtHost()
 
-    def running_with_disk(self, path: str) -> tuple[str, ...]:
+    def needing_disk(self, path: str) -> tuple[str, ...]:
         """Name those that are known to have it."""
         try:
-            return self._host.running_with_disk(path)
+            return self._host.needing_disk(path)
         except DebvisorError:
             return ()
 

@@ -80,7 +80,7 @@ class DirectoryPool:
         special = "file with several names" if status.st_nlink > 1 else ""
         identity, _at, inode = kept.pop("identity", "").rpartition("@")
         if inode != str(status.st_ino):  # somebody's, or a copy of ours, which somebody made
-            kept, identity = {}, f"inode:{status.st_dev}:{status.st_ino}"
+            kept, identity = {}, f"inode:{status.st_ino}"  # the device's number may change at boot
         return Volume(name, identity, status.st_size, path, Marks.read(kept), special)
 
     def owned(self) -> tuple[Volume, ...]:

@@ -33,9 +33,12 @@ REDIRECTS = 5
 REDIRECTING = frozenset({301, 302, 303, 307, 308})
 ERROR_BODY = 4096
 _S3_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+_S3_EXPIRED = b"<Message>Request has expired"
 _EXPIRED = (
     "A presigned address ends after some time: make a new one and run again; what has come is kept"
 )
+_NOT_LET_IN = "It is not there, or its key may not read it, or its presigned address has ended: make a new one then"
+"""S3 says no more where the key may not list the bucket."""
 LATER = "See whether the server is well, and run again; what has come is kept"
 
 
@@ -278,11 +281,13 @@ def _refusal(place: str, response: http.client.HTTPResponse) -> Exception:
     what = f"{addresses.shown(place)} answered {code} {meaning}"
     if worth_another_try(code):
         return Broken(what, retry_after(response.headers.get("Retry-After"), time.time()))
-    said = _S3_CODE.search(response.read(ERROR_BODY))
+    body = response.read(ERROR_BODY)
+    said = _S3_CODE.search(body)
+    s3_code = said[1].decode() if said else ""
     return Refused(
         what,
-        why=f"the storage says {said[1].decode()}" if said else "",
-        hint=_mending(code, place, said[1].decode() if said else ""),
+        why=f"the storage says {s3_code}" if s3_code else "",
+        hint=_EXPIRED if _S3_EXPIRED in body else _mending(code, place, s3_code),
         details={"status": code},
     )
 
@@ -300,7 +305,7 @@ def _mending(code: int, place: str, said: str) -> str:
     if said in _MENDING:
         return _MENDING[said]
     if code in (401, 403):
-        return _EXPIRED if addresses.presigned(place) else "Give credentials that may read it"
+        return _NOT_LET_IN if addresses.presigned(place) else "Give credentials that may read it"
     return "See whether the address is right" if code in (404, 410) else ""
 
 

@@ -30,6 +30,12 @@ gets the bytes, never the file."""
 FOLDER_MODE = 0o711
 """Of the folder itself, as libvirt has it: guests' disks in it must be reachable for qemu."""
 BLOCK = 1 << 20
+MOUNTS = Path("/proc/self/mountinfo")
+SHARED = frozenset(
+    {"afs", "ceph", "cifs", "gfs2", "lustre", "nfs", "nfs4", "ocfs2", "smb3"}
+    | {"fuse.ceph", "fuse.glusterfs", "fuse.sshfs"}
+)
+"""File systems that other hosts write to, too; the locks here know this host alone."""
 _FLOCK = "hhqqi0q"
 """``struct flock`` of fcntl(2) where offsets have 64 bits."""
 
@@ -147,13 +153,27 @@ class ImageFolder:
     # --- writing
 
     def make(self, *folders: str) -> None:
-        """Make the folder where it is not there, and those in it, for our account alone."""
+        """Make the folder where it is not there, and those in it, for our account alone.
+
+        :raises CacheFolderProblem: where other hosts may write to it.
+        """
         with self._told(".", "made"):
+            self._check_ours_alone()
             if not self._folder.is_dir():
                 os.makedirs(self._folder, FOLDER_MODE)
             with private_umask():
                 for folder in folders:
                     os.makedirs(self._folder / folder, exist_ok=True)
+
+    def _check_ours_alone(self) -> None:
+        there = next(each for each in (self._folder, *self._folder.parents) if each.is_dir())
+        kind = _file_system(os.stat(there).st_dev)
+        if kind in SHARED:
+            raise CacheFolderProblem(
+                f"{self._folder} cannot hold the cache of images",
+                why=f"it is on {kind}, to which other hosts may write, and they do not see each other's locks",
+                hint="Give each host a folder of its own, on a disk of its own",
+            )
 
     def unmake(self, *folders: str) -> None:
         """Remove the folder and those in it, as far as they are empty."""
@@ -272,6 +292,16 @@ def _flocked(handle: int, exclusive: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _file_system(device: int) -> str:
+    """Return the type of a file system (proc(5), mountinfo), or "" where its number is not that of its mount."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in MOUNTS.read_text(errors="replace").splitlines():
+        mount, _separator, system = line.partition(" - ")
+        if mount.split()[2] == number:
+            return system.split()[0]
+    return ""
 
 
 def _identity(found: os.stat_result) -> Identity:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import http
 import http.client
 import time
 from collections.abc import Callable
@@ -214,7 +215,12 @@ class WebImage:
         return size
 
     def _checksum(self, session: Session) -> str | None:
-        response = session.get({}, (200, 404))
+        try:
+            response = session.get({}, (200, 404))
+        except Refused as refusal:
+            if refusal.details.get("status") == http.HTTPStatus.FORBIDDEN:
+                refusal.hint += ". Where there is no checksum, publish it, or give checksum"
+            raise
         if response.status == 404:
             return None
         refuse_encoding(response, self.shown)

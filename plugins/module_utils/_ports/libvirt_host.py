@@ -9,12 +9,14 @@ import contextlib
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 from .._core.errors import DebvisorError, TimedOut, Unreachable
+from . import command
+from .qemu_img import backing_chain
 
 try:
     import libvirt
@@ -22,10 +24,13 @@ except ImportError:
     libvirt = None
 
 Result = TypeVar("Result")
+Place = tuple[object, ...]
+"""What makes two names of one disk equal."""
 
 DAEMONS = ("/usr/sbin/libvirtd", "/usr/sbin/virtqemud")
 """Either of them makes a machine one that may have guests."""
 URI = "qemu:///system"
+BEHIND = " (behind its disk)"
 CALL_TIMEOUT = 20.0
 """Seconds for one call. A guest whose monitor is stuck holds its calls up for long."""
 
@@ -43,6 +48,21 @@ class Guest:
     state: str
     autostart: bool
     persistent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Disk:
+    """A disk of a guest. Behind it is what it rests on, or is being copied to."""
+
+    guest: str
+    awake: bool
+    """It runs, is paused or saved: its memory knows the disk."""
+    path: str
+    place: Place
+    behind: tuple[Place, ...]
+    followed: bool
+    """All that is behind it is told."""
+    image_type: str
 
 
 def has_libvirt() -> bool:
@@ -93,25 +113,22 @@ class LibvirtHost:
         """Return the state of one guest, or None where it is gone."""
         return next((guest.state for guest in self.guests() if guest.uuid == uuid), None)
 
-    def running_with_disk(self, path: str) -> tuple[str, ...]:
-        """Name the guests that run, are paused or saved, and have this disk: a device, a file, or ``rbd:pool/image``.
+    def needing_disk(self, path: str) -> tuple[str, ...]:
+        """Name the guests that this disk must not change under: a device, a file, or ``rbd:pool/image``.
 
-        What libvirt says is compared by what it leads to, as one device has many names. Parts of a chain count.
+        They run, are paused or saved, and have it as a disk. Or it is behind a disk of theirs; then it does not matter
+        whether they run. What libvirt says is compared by what it leads to, as one device has many names.
         """
         if not has_libvirt():
             return ()
         wanted = _place(path)
-
-        def look() -> list[str]:
-            connection = self._hypervisor()
-            return [
-                domain.name()
-                for domain in connection.listAllDomains()
-                if domain.isActive() or domain.hasManagedSaveImage()  # its memory knows the disk
-                if wanted in (_place(disk) for disk in _disks(connection, domain))
-            ]
-
-        return tuple(sorted(bounded(look)))
+        found = set()
+        for disk in bounded(lambda: _disks(self._hypervisor())):
+            if disk.awake and disk.place == wanted:
+                found.add(disk.guest)
+            elif wanted in disk.behind or wanted in map(_place, _chain(disk)):
+                found.add(f"{disk.guest}{BEHIND}")
+        return tuple(sorted(found))
 
     def set_autostart(self, uuid: str, wanted: bool) -> None:
         """Say whether the guest starts with the machine."""
@@ -182,19 +199,74 @@ def _told(domain: Any) -> Guest:
     )
 
 
-def _disks(connection: Any, domain: Any) -> list[str]:
-    """Return the paths of a guest's disks; none where it ended meanwhile."""
+def _disks(connection: Any) -> list[_Disk]:
+    """Return the disks of all guests; none of one that ended meanwhile."""
+    found = []
+    for domain in connection.listAllDomains():
+        with _unless_gone(libvirt.VIR_ERR_NO_DOMAIN):
+            found += _disks_of(connection, domain)
+    return found
+
+
+def _disks_of(connection: Any, domain: Any) -> list[_Disk]:
+    runs = bool(domain.isActive())
+    saved = not runs and bool(domain.hasManagedSaveImage())
+    # A guest that was saved has the disks that it had then, whatever its definition says.
+    told = domain.managedSaveGetXMLDesc() if saved else domain.XMLDesc()
+
+    def path(source: ElementTree.Element | None) -> str:
+        if source is None:
+            return ""
+        if runs or saved:
+            return _path_of(connection, source)
+        with _unless_gone(libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL):
+            return _path_of(connection, source)
+        return ""
+
+    found = []
+    for disk in ElementTree.fromstring(told).iterfind("./devices/disk"):
+        own, driver = disk.find("./source"), disk.find("./driver")
+        own_path = path(own)
+        behind = [path(source) for source in disk.iterfind(".//source") if source is not own]
+        found.append(
+            _Disk(
+                guest=domain.name(),
+                awake=runs or saved,
+                path=own_path,
+                place=_place(own_path),
+                behind=tuple(_place(each) for each in behind if each),
+                followed=runs,
+                image_type="raw" if driver is None else driver.get("type", "raw"),
+            )
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _unless_gone(*codes: int) -> Iterator[None]:
+    """Leave this block where libvirt says that what it is about is gone."""
     try:
-        description = ElementTree.fromstring(domain.XMLDesc())
+        yield
     except libvirt.libvirtError as cause:
-        if cause.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+        if cause.get_error_code() not in codes:
             raise
-        return []
-    return [
-        disk
-        for source in description.iterfind("./devices/disk//source")
-        if (disk := _path_of(connection, source))
-    ]
+
+
+def _chain(disk: _Disk) -> Iterator[str]:
+    """Name what a disk's file rests on: libvirt follows that itself only for a guest that runs.
+
+    :raises Unreachable: where that cannot be known.
+    """
+    if disk.followed or not disk.path:
+        return
+    try:
+        yield from backing_chain(disk.path, disk.image_type)
+    except command.ProgramFailed as cause:
+        raise Unreachable(
+            f"{disk.path}, a disk of the guest {disk.guest}, does not tell what it rests on",
+            why=cause.why,
+            hint=f"Mend that disk, or undefine the guest {disk.guest}, and run again",
+        ) from cause
 
 
 def _path_of(connection: Any, source: ElementTree.Element) -> str:
@@ -209,7 +281,7 @@ def _path_of(connection: Any, source: ElementTree.Element) -> str:
     return source.get("file") or source.get("dev") or ""
 
 
-def _place(path: str) -> tuple[object, ...]:
+def _place(path: str) -> Place:
     """Return what makes two names of one disk equal: the number of a device, the place of a file, the RBD image.
 
     QEMU's name of an image may go on with options: ``rbd:pool/image:id=client``.

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from .._core.errors import Refused
 
+WRITER = "somebody without a process that has it open (swap, an exported disk, a mapping)"
 PROC = Path("/proc")
 BLOCK_DEVICES = Path("/sys/block")
 
@@ -28,6 +32,8 @@ def holders(path: str) -> tuple[str, ...]:
     wanted = _key(os.stat(path))
     found = {f"process {pid} ({_name(pid)})" for pid, key in _open_files() if key == wanted}
     found |= {f"loop device {device}" for device, key in _loop_devices() if key == wanted}
+    if not found and wanted[0] == "file" and _is_written_to(path):
+        return (WRITER,)
     return tuple(sorted(found))
 
 
@@ -52,6 +58,24 @@ def _loop_devices() -> Iterator[tuple[str, tuple[str, int, int]]]:
     for device in BLOCK_DEVICES.glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):
             yield device.parent.parent.name, _key(os.stat(device.read_text().rstrip("\n")))
+
+
+def _is_written_to(path: str) -> bool:
+    """Tell whether anybody has a file open for writing, the kernel too: it gives no lease for reading then (fcntl(2)).
+
+    A file system without leases does not tell.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Who opens it for writing in this very moment has us told by a signal, which is to be one that harms nobody.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as cause:
+        return cause.errno == errno.EAGAIN
+    else:
+        return False
+    finally:
+        os.close(descriptor)  # which ends the lease
 
 
 def _name(pid: int) -> str:

@@ -35,8 +35,40 @@ DUMPED = re.compile(r"^([0-9a-f]{8,16}):  ((?:[0-9a-f]{2} ){1,16})", re.MULTILIN
 COMPLAINT = re.compile(r"^(?:read failed|qemu-io): .*", re.MULTILINE)
 READS = 512
 """Samples that are read by one process: all that there are, as a rule. Each is three words of a command line."""
+DEEPEST = 200
+"""Links of a chain of images; libvirt follows no more of them either."""
 BLOCK = 4096
 """What any device reads past the page cache: a multiple of this, from a multiple of this."""
+
+
+def backing_chain(path: str, image_type: str) -> Iterator[str]:
+    """Name what an image rests on, link by link, to the first that is raw or is not there.
+
+    Only headers are read, whoever has the image open.
+    """
+    for _level in range(DEEPEST):
+        if image_type == "raw" or not os.path.exists(path):
+            return
+        words = (*LIMITS, "qemu-img", "info", "-U", "--output=json", "-f", image_type, path)
+        told = json.loads(command.run(words, timeout=PATIENCE).stdout)
+        link = told.get("full-backing-filename") or told.get("backing-filename")
+        if not link:
+            return
+        path, image_type = _place_of(link), told.get("backing-filename-format", "raw")
+        yield path
+
+
+def _place_of(link: str) -> str:
+    """Return the path, or ``rbd:pool/image``, of a link, which QEMU may name by JSON (qemu(1), "json:")."""
+    if not link.startswith("json:"):
+        return link.removeprefix("file:")
+    node = json.loads(link.removeprefix("json:"))
+    while isinstance(node.get("file"), dict):  # a format upon a protocol
+        node = node["file"]
+    flat = {name.removeprefix("file."): value for name, value in node.items()}
+    if "image" in flat:
+        return f"rbd:{flat.get('pool', '')}/{flat['image']}"
+    return str(flat.get("filename", ""))
 
 
 class QemuImg:

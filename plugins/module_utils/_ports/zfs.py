@@ -34,6 +34,8 @@ LONGEST = 240
 FOR_GUESTS = ("-o", "volmode=dev")
 """Or this host would look for partitions, and what is in them, on a guest's disk."""
 
+UNTOUCHED = "Nothing was done to it"
+
 Properties = dict[str, str]
 Found = tuple[Properties, set[str]]
 """A dataset's properties, and the names of its snapshots."""
@@ -95,8 +97,8 @@ class ZfsVolumes:
         return self._ready(name)
 
     def clone(self, golden: Volume, name: str, size: int, marks: Marks) -> Volume:
-        """Make a clone; it has space only for what it does not share."""
-        self._plain(golden)
+        """Make a clone, which has space only for what it does not share. Snapshots of others do no harm."""
+        self._same(golden, self._look(self._full(golden.name)))
         origin = f"{self._full(golden.name)}@{SEAL}"
         self._change("clone", *FOR_GUESTS, *_setting(marks), origin, self._full(name))
         if size > golden.size:
@@ -240,13 +242,19 @@ class ZfsVolumes:
         return self._checked(volume, self._look(self._full(volume.name)))
 
     def _checked(self, volume: Volume, found: Found | None) -> Found:
+        same = self._same(volume, found)
+        if special := _special(*same):
+            raise Refused(
+                f"{self._full(volume.name)} is more than a plain volume: {special}", hint=UNTOUCHED
+            )
+        return same
+
+    def _same(self, volume: Volume, found: Found | None) -> Found:
         if found is None or found[0]["guid"] != volume.identity:
-            what = "another volume than before"
-        elif special := _special(*found):
-            what = f"more than a plain volume: {special}"
-        else:
-            return found
-        raise Refused(f"{self._full(volume.name)} is {what}", hint="Nothing was done to it")
+            raise Refused(
+                f"{self._full(volume.name)} is another volume than before", hint=UNTOUCHED
+            )
+        return found
 
     def _full(self, name: str) -> str:
         return f"{self.pool}/{name}"

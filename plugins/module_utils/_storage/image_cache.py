@@ -72,7 +72,7 @@ class Cache:
     def hold(self, image: CachedImage) -> Iterator[None]:
         """Keep it from being evicted inside this block, and note that it was used.
 
-        :raises Conflict: where it went since it was found.
+        :raises Conflict: where it went since it was found, or was changed by the end of the block.
         """
         name = cache.file_name(image.digest, image.image_type)
         with self._inventory.locked(name, exclusive=False):
@@ -84,6 +84,12 @@ class Cache:
             now = int(self._clock.wall())
             self._inventory.amend(name, lambda record: record and replace(record, last_used=now))
             yield
+            if self._find(name) is None:
+                raise Conflict(
+                    f"the image {name} was changed while it was used",
+                    why="the cache's locks hold within one host",
+                    hint="Find out who writes into the cache's folder, and run again",
+                )
 
     # --- bringing in
 

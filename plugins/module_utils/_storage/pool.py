@@ -13,8 +13,8 @@ from .._core.errors import DebvisorError
 POOL = "images"
 FOLDER = "/var/lib/libvirt/images"
 """Where the pool is made, and where the cache is on a machine without libvirt or without that pool."""
-KINDS = frozenset({"dir", "fs", "netfs"})
-"""Pools whose volumes are files in one folder."""
+KINDS = frozenset({"dir", "fs"})
+"""Pools whose volumes are files in one folder of this host; the cache's locks do not reach beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Pool(Protocol):
 def folder(given: str | None, facts: PoolFacts | None) -> str:
     """Return where the cache is: where the operator says, else where the pool is.
 
-    :raises DebvisorError: where the pool's volumes are no files.
+    :raises DebvisorError: where the pool's volumes are no files of this host.
     """
     if given:
         return given
@@ -61,7 +61,7 @@ def folder(given: str | None, facts: PoolFacts | None) -> str:
     if facts.kind not in KINDS or not facts.path:
         raise DebvisorError(
             f"the pool {POOL} cannot hold the cache of images",
-            why=f"it is of type {facts.kind}, and its volumes are no files in a folder",
+            why=f"it is of type {facts.kind}, and its volumes are no files in a folder of this host alone",
             hint="Say with the option path which folder the cache is in",
         )
     return facts.path

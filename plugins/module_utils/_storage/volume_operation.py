@@ -27,8 +27,8 @@ LOOK_AGAIN = 1.0
 class Guests(Protocol):
     """The guests of this host."""
 
-    def running_with_disk(self, path: str) -> tuple[str, ...]:
-        """Name the guests that run (or are paused) and have it as a disk, under whatever name."""
+    def needing_disk(self, path: str) -> tuple[str, ...]:
+        """Name the guests that it must not change under: it is a disk of theirs, under whatever name, or behind one."""
 
     def close(self) -> None:
         """Let go of the connection; never fails."""
@@ -396,10 +396,11 @@ class VolumeImage(Operation[Request, Seen]):
             self._check_unused(backend, present)
             backend.rename(present, receipt["new"])
             present = None
-        if old is None or old.identity != receipt["old"]:
+        if old is None:
             return None
         if present is not None:
             return f"{receipt['name']} is somebody else's by now, so what it was before stays as {receipt['aside']}"
+        _check_aside(old, receipt)
         backend.rename(old, receipt["name"])
         return None
 
@@ -419,7 +420,8 @@ class VolumeImage(Operation[Request, Seen]):
 
     def _remove_aside(self, backend: Backend, receipt: Receipt) -> None:
         old = backend.find(receipt["aside"])
-        if old is not None and old.identity == receipt["old"]:
+        if old is not None:
+            _check_aside(old, receipt)
             backend.remove(old)
 
     def verify(self, plan: Plan, wanted: Request) -> Mapping[str, Any]:
@@ -479,7 +481,7 @@ class VolumeImage(Operation[Request, Seen]):
     def _users(self, backend: Backend, volume: Volume | None) -> tuple[str, ...]:
         if volume is None or volume.special:
             return ()
-        guests = self._ports.guests.running_with_disk(volume.path)
+        guests = self._ports.guests.needing_disk(volume.path)
         return (*(f"guest {name}" for name in guests), *backend.users(volume))
 
     def _check_unused(self, backend: Backend, volume: Volume) -> None:
@@ -507,6 +509,15 @@ def _present(backend: Backend, name: str) -> Volume:
     if volume is None:
         raise Conflict(f"{backend.kind}:{backend.pool}/{name} vanished", hint="Run again")
     return volume
+
+
+def _check_aside(old: Volume, receipt: Receipt) -> None:
+    """Leave what we cannot know again; its name says that we moved it there, so it may be the only copy."""
+    if old.identity != receipt["old"]:
+        raise Refused(
+            f"{old.path} is another volume than the one that was moved there from {receipt['name']}",
+            hint=f"Look at it. Rename it to {receipt['name']} where that is missing, else remove it; and run again",
+        )
 
 
 def _carries(volume: Volume, token: str) -> bool:

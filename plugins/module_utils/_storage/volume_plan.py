@@ -70,9 +70,10 @@ def decide(seen: Seen, request: Request) -> Plan:
         )
     if not request.present:
         return _removal(seen, request)
+    right = is_right(seen, request)
     if seen.volume is not None:
-        _check_target(seen, seen.volume, request)
-    if is_right(seen, request):
+        _check_target(seen.volume, request, right=right)
+    if right:
         told = _told(seen.volume)
         return Plan(before=told, after=told, facts={**_facts(seen), "cache_hit": True})
     if seen.volume is not None:
@@ -94,8 +95,8 @@ def decide(seen: Seen, request: Request) -> Plan:
     )
 
 
-def _check_target(seen: Seen, volume: Volume, request: Request) -> None:
-    if volume.special:
+def _check_target(volume: Volume, request: Request, *, right: bool) -> None:
+    if volume.special and not right:  # somebody's snapshot of it is no matter as long as it stays
         raise Refused(
             f"{request.place} is not a plain volume",
             why=f"it is {_a(volume.special)}",

@@ -143,6 +143,22 @@ def test_files_of_others_are_no_volumes_of_ours(
     assert pool.owned() == (made,)
 
 
+def test_a_file_of_others_is_the_same_when_its_device_has_another_number(
+    pool: DirectoryPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a boot, where Btrfs is given its number anew."""
+    (tmp_path / "theirs.raw").write_bytes(bytes(MIB))
+    before, look = pool.find("theirs"), os.lstat
+
+    def renumbered(path: str) -> os.stat_result:
+        mode, inode, device, *rest = look(path)
+        return os.stat_result((mode, inode, device + 1, *rest))
+
+    monkeypatch.setattr(os, "lstat", renumbered)
+    assert before is not None
+    assert pool.find("theirs") == before
+
+
 def test_a_volume_that_was_copied_keeps_no_identity_of_its_own_beside_the_first(
     pool: DirectoryPool, made: Volume, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Conflict
+from ansible_collections.debvisor.hci.plugins.module_utils._ports import image_folder
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_folder import (
     CacheFolderProblem,
     ImageFolder,
@@ -188,3 +189,20 @@ def test_a_refusal_names_the_file(folder: ImageFolder) -> None:
     path(folder, "a").write_bytes(b"")
     with pytest.raises(CacheFolderProblem, match=r"images/a cannot be listed"):
         folder.names("a")
+
+
+def test_a_folder_that_other_hosts_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path.stat().st_dev
+    mount = f"36 35 {os.major(device)}:{os.minor(device)} / /srv rw,noatime shared:1 - {{}} peer:/srv rw\n"
+    other = "37 35 0:9999 / /proc rw - nfs4 peer:/ rw\n"
+    folder = ImageFolder(str(tmp_path / "new" / "images"), tmp_path / "locks")
+    monkeypatch.setattr(image_folder, "MOUNTS", tmp_path / "mountinfo")
+    image_folder.MOUNTS.write_text(other + mount.format("nfs4"))
+    with pytest.raises(CacheFolderProblem, match="it is on nfs4, to which other hosts may write"):
+        folder.make()
+    assert not folder.there()
+    image_folder.MOUNTS.write_text(other + mount.format("ext4"))
+    folder.make()
+    assert folder.there()

@@ -382,6 +382,23 @@ def test_what_to_do_about_a_refusal_is_told(server: ObjectServer, status: int, h
     assert bool(refused.value.hint) == bool(hint)
 
 
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        (b"Access Denied", "It is not there, or its key may not read it, or its presigned address"),
+        (b"Request has expired", "A presigned address ends after some time"),
+    ],
+)
+def test_s3_may_hide_that_an_object_is_not_there(
+    server: ObjectServer, message: bytes, hint: str
+) -> None:
+    said = b"<Error><Code>AccessDenied</Code><Message>%b</Message></Error>"
+    server.fault = fake.answers(403, said % message)
+    with pytest.raises(Refused) as refused:
+        source(server.url(PATH) + SIGNED).look()
+    assert refused.value.hint.startswith(hint)
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 @pytest.mark.parametrize("when", ["looked at", "brought"])
 def test_a_refusal_is_told_and_not_repeated(
@@ -687,7 +704,7 @@ def test_no_checksum_is_none_and_any_other_failure_is_told(server: ObjectServer)
     image = source(server.url(PATH))
     assert image.checksum_text() is None
     server.fault = fake.answers(403)
-    with pytest.raises(Refused, match=rf"{PATH}.sha256 answered 403"):
+    with pytest.raises(Refused, match=rf"{PATH}.sha256 answered 403.*publish it, or give checksum"):
         image.checksum_text()
 
 

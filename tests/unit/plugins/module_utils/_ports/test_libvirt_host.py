@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import TimedOut, Unreachable
 from ansible_collections.debvisor.hci.plugins.module_utils._ports import libvirt_host
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.libvirt_host import (
+    BEHIND,
     Guest,
     GuestProblem,
     LibvirtHost,
@@ -33,6 +35,7 @@ class LibvirtError(Exception):
 class Domain:
     disks = ""
     saved = False
+    saved_disks = ""
 
     def __init__(self, name: str, state: int, autostart: int = 0, persistent: int = 1) -> None:
         self._name, self._state, self._autostart, self._persistent = (
@@ -68,6 +71,9 @@ class Domain:
 
     def XMLDesc(self) -> str:
         return f"<domain><devices>{self.disks}</devices></domain>"
+
+    def managedSaveGetXMLDesc(self, flags: int = 0) -> str:
+        return f"<domain><devices>{self.saved_disks}</devices></domain>"
 
     def setAutostart(self, value: int) -> None:
         self.done.append(value)
@@ -109,6 +115,8 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine with libvirt, and its Python module."""
     module = SimpleNamespace(
         VIR_ERR_NO_DOMAIN=42,
+        VIR_ERR_NO_STORAGE_POOL=49,
+        VIR_ERR_NO_STORAGE_VOL=50,
         VIR_CONNECT_LIST_DOMAINS_ACTIVE=1,
         VIR_DOMAIN_RUNNING=1,
         VIR_DOMAIN_BLOCKED=2,
@@ -147,8 +155,8 @@ def test_guests_are_told_with_what_matters(library: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "names"),
     [
-        ("rbd:volumes/web", ("d1", "d3")),
-        ("rbd:volumes/web:id=volumes", ("d1", "d3")),
+        ("rbd:volumes/web", ("d1", f"d3{BEHIND}")),
+        ("rbd:volumes/web:id=volumes", ("d1", f"d3{BEHIND}")),
         ("rbd:volumes/web2", ()),
         ("/dev/null", ("d2",)),
         ("/proc/self/../../dev/null", ("d2",)),
@@ -165,7 +173,7 @@ def test_guests_that_run_are_known_by_their_disks(
     domains[
         "d3"
     ].disks = f"<disk><source file='/gone'/><backingStore>{image[6:-7]}</backingStore></disk>"
-    assert LibvirtHost().running_with_disk(path) == names
+    assert LibvirtHost().needing_disk(path) == names
 
 
 def test_a_change_is_made_or_the_refusal_is_told(library: Any) -> None:
@@ -251,13 +259,6 @@ DISKS = {
     "the same file by another name": "<disk type='file'><source file='{link}'/></disk>",
     "a device": "<disk type='block'><source dev='{path}'/></disk>",
     "a volume of a pool": "<disk type='volume'><source pool='p' volume='v'/></disk>",
-    "below another file": (
-        "<disk type='file'><source file='/elsewhere'/>"
-        "<backingStore><source file='{path}'/></backingStore></disk>"
-    ),
-    "being copied to": (
-        "<disk type='file'><source file='/elsewhere'/><mirror><source file='{path}'/></mirror></disk>"
-    ),
     "the second disk": "<disk><source file='/elsewhere'/></disk><disk><source file='{path}'/></disk>",
 }
 
@@ -273,19 +274,86 @@ def test_a_guest_that_runs_with_a_disk_is_found_by_what_the_disk_is(
     running, paused, off = (library.connection.domains[at] for at in (0, 2, 4))
     for domain in (running, paused, off):
         domain.disks = disks.format(path=path, link=link)
-    assert LibvirtHost().running_with_disk(str(path)) == ("d1", "d3")
-    assert LibvirtHost().running_with_disk(str(tmp_path / "other.raw")) == ()
+    assert LibvirtHost().needing_disk(str(path)) == ("d1", "d3")
+    assert LibvirtHost().needing_disk(str(tmp_path / "other.raw")) == ()
 
 
-def test_a_guest_that_was_saved_knows_its_disk(library: Any) -> None:
+BEHIND_A_DISK = {
+    "below another file": (
+        "<disk type='file'><source file='/elsewhere'/>"
+        "<backingStore><source file='{path}'/></backingStore></disk>"
+    ),
+    "being copied to": (
+        "<disk type='file'><source file='/elsewhere'/><mirror><source file='{path}'/></mirror></disk>"
+    ),
+}
+
+
+@pytest.mark.parametrize("disks", BEHIND_A_DISK.values(), ids=BEHIND_A_DISK)
+def test_a_guest_needs_what_is_behind_its_disk_whether_it_runs_or_not(
+    library: Any, tmp_path: Path, disks: str
+) -> None:
+    path = tmp_path / "disk.raw"
+    path.touch()
+    for at in (0, 4):
+        library.connection.domains[at].disks = disks.format(path=path)
+    assert LibvirtHost().needing_disk(str(path)) == (f"d1{BEHIND}", f"d5{BEHIND}")
+
+
+@pytest.fixture
+def overlay(library: Any, tmp_path: Path) -> Path:
+    """A disk of a guest that is shut off, two links above the one that is returned; libvirt tells of the top only."""
+    base, middle, top = (tmp_path / name for name in ("base.raw", "middle.qcow2", "top.qcow2"))
+    base.write_bytes(bytes(1 << 20))
+    for upper, lower, kind in ((middle, base, "raw"), (top, middle, "qcow2")):
+        words = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(lower), "-F", kind]
+        subprocess.run([*words, str(upper)], check=True)
+    library.connection.domains[
+        4
+    ].disks = f"<disk><driver type='qcow2'/><source file='{top}'/></disk>"
+    return base
+
+
+def test_a_guest_that_is_shut_off_needs_what_its_disk_rests_on(
+    overlay: Path, tmp_path: Path
+) -> None:
+    for needed in (overlay, tmp_path / "middle.qcow2"):
+        assert LibvirtHost().needing_disk(str(needed)) == (f"d5{BEHIND}",)
+    for own in ("top.qcow2", "other.raw"):
+        assert LibvirtHost().needing_disk(str(tmp_path / own)) == ()
+
+
+def test_a_link_that_is_gone_is_known_by_its_name(overlay: Path) -> None:
+    overlay.unlink()
+    assert LibvirtHost().needing_disk(str(overlay)) == (f"d5{BEHIND}",)
+
+
+def test_a_disk_that_does_not_tell_what_it_rests_on_might_rest_on_it(
+    overlay: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "top.qcow2").write_bytes(bytes(1 << 16))
+    with pytest.raises(Unreachable, match="a disk of the guest d5, does not tell"):
+        LibvirtHost().needing_disk(str(overlay))
+
+
+def test_a_guest_that_was_saved_knows_the_disks_that_it_had_then(library: Any) -> None:
     off = library.connection.domains[4]
-    off.disks, off.saved = "<disk><source dev='/dev/vg/saved'/></disk>", True
-    assert LibvirtHost().running_with_disk("/dev/vg/saved") == (off.name(),)
+    off.saved, off.saved_disks = True, "<disk><source dev='/dev/vg/saved'/></disk>"
+    off.disks = "<disk><source dev='/dev/vg/defined'/></disk>"
+    assert LibvirtHost().needing_disk("/dev/vg/saved") == (off.name(),)
+    assert LibvirtHost().needing_disk("/dev/vg/defined") == ()
+
+
+def test_a_guest_that_is_shut_off_may_lack_its_disk(library: Any) -> None:
+    library.connection.domains[
+        4
+    ].disks = "<disk><driver type='qcow2'/><source pool='p' volume='v'/></disk>"
+    assert LibvirtHost().needing_disk("/dev/vg/web") == ()
 
 
 def test_a_device_that_is_gone_is_known_by_its_name(library: Any) -> None:
     library.connection.domains[0].disks = "<disk><source dev='/dev/vg/gone'/></disk>"
-    assert LibvirtHost().running_with_disk("/dev/vg/gone") == ("d1",)
+    assert LibvirtHost().needing_disk("/dev/vg/gone") == ("d1",)
 
 
 def test_drives_without_a_medium_and_guests_that_end_have_no_disk(library: Any) -> None:
@@ -296,17 +364,17 @@ def test_drives_without_a_medium_and_guests_that_end_have_no_disk(library: Any) 
         raise LibvirtError("Domain not found", 42)
 
     second.XMLDesc = gone
-    assert LibvirtHost().running_with_disk("/dev/vg/web") == ()
+    assert LibvirtHost().needing_disk("/dev/vg/web") == ()
 
 
 def test_a_guest_whose_disks_are_not_told_might_have_it(library: Any) -> None:
     library.connection.domains[0].disks = "<disk type='volume'><source pool='p' volume='v'/></disk>"
     with pytest.raises(Unreachable, match="no storage vol"):
-        LibvirtHost().running_with_disk("/dev/vg/web")
+        LibvirtHost().needing_disk("/dev/vg/web")
 
 
 def test_a_machine_without_libvirt_has_no_guest_with_a_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(libvirt_host, "DAEMONS", ("/nowhere/libvirtd",))
-    assert LibvirtHost().running_with_disk("/dev/vg/web") == ()
+    assert LibvirtHost().needing_disk("/dev/vg/web") == ()

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import subprocess
 import sys
@@ -61,6 +63,24 @@ def test_we_are_seen_ourselves(path: Path) -> None:
     with path.open("rb"), path.open("ab"):
         [found] = open_files.holders(str(path))
     assert found.startswith(f"process {os.getpid()} ")
+
+
+def test_a_file_that_is_only_mapped_is_in_use(path: Path) -> None:
+    path.write_bytes(bytes(mmap.PAGESIZE))
+    with path.open("r+b") as stream:
+        descriptor = stream.fileno()
+        # Python's own mapping keeps a descriptor.
+        library = ctypes.CDLL(None, use_errno=True)
+        library.mmap.restype = ctypes.c_void_p
+        size, both, shared = mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED
+        address = library.mmap(
+            None, ctypes.c_size_t(size), both, shared, descriptor, ctypes.c_long(0)
+        )
+    try:
+        assert open_files.holders(str(path)) == (open_files.WRITER,)
+    finally:
+        library.munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
+    assert open_files.holders(str(path)) == ()
 
 
 def test_a_file_behind_a_loop_device_is_in_use(

@@ -401,3 +401,29 @@ def test_reading_can_be_stopped(image: Image, stand_in: Callable[[str, str], Non
     for path, image_type in ((image.path, "qcow2"), (str(image.raw), "raw")):
         with pytest.raises(Stop):
             QemuImg().read(path, image_type, (0, SPAN), SPAN, Watched(last=2).check)
+
+
+@pytest.mark.parametrize(
+    ("link", "place"),
+    [
+        ("/dev/vg/base", "/dev/vg/base"),
+        ("file:/dev/vg/base", "/dev/vg/base"),
+        ("rbd:volumes/base:id=volumes", "rbd:volumes/base:id=volumes"),
+        ('json:{"driver":"host_device","filename":"/dev/vg/base"}', "/dev/vg/base"),
+        ('json:{"driver":"raw","file":{"driver":"file","filename":"/base"}}', "/base"),
+        ('json:{"driver":"raw","file.driver":"file","file.filename":"/base"}', "/base"),
+        ('json:{"driver":"rbd","pool":"volumes","image":"base"}', "rbd:volumes/base"),
+    ],
+)
+def test_what_an_image_rests_on_is_told_whatever_form_its_name_has(
+    tmp_path: Path, link: str, place: str
+) -> None:
+    image = str(tmp_path / "overlay.qcow2")
+    words = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", link, "-F", "raw", image, "1M"]
+    subprocess.run(words, check=True)
+    assert list(qemu_img.backing_chain(image, "qcow2")) == [place]
+
+
+def test_an_image_that_rests_on_nothing_has_no_chain(image: Image) -> None:
+    assert list(qemu_img.backing_chain(image.path, "qcow2")) == []
+    assert list(qemu_img.backing_chain(str(image.raw), "raw")) == []

@@ -134,6 +134,7 @@ def test_a_snapshot_of_others_protects_a_golden_volume(tool: ZfsTool, backend: Z
     tool.snapshots.add("tank/golden@backup")
     with pytest.raises(Refused, match="origin of snapshots"):
         backend.remove(golden)
+    assert backend.clone(golden, "a", GIB, MARKS).special == ""
 
 
 def test_a_volume_that_is_looked_at_for_a_moment_goes_all_the_same(

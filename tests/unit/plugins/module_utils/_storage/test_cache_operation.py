@@ -230,8 +230,9 @@ def test_a_pool_is_started_now_and_at_boot(hypervisor: Tended) -> None:
 
 
 def test_a_pool_of_something_else_is_refused(hypervisor: Tended) -> None:
-    hypervisor.pool.held = PoolFacts("logical", "/dev/hv", active=True, autostart=True)
-    failure(hypervisor.run(), DebvisorError, "of type logical")
+    for kind, path in (("logical", "/dev/hv"), ("netfs", "/srv/images")):
+        hypervisor.pool.held = PoolFacts(kind, path, active=True, autostart=True)
+        failure(hypervisor.run(), DebvisorError, f"of type {kind}")
     outcome = hypervisor.run(path=str(hypervisor.root / "own"))
     assert verbs(outcome) == ["make"], "a folder that is given leaves the pool alone"
 

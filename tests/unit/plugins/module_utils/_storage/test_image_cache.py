@@ -231,6 +231,13 @@ def test_holding_notes_the_use_and_keeps_the_image(host: CachingHost) -> None:
         raise AssertionError("held what is not there")
 
 
+def test_an_image_that_is_changed_while_it_is_used_is_told_of(host: CachingHost) -> None:
+    """As by another host, whose locks are not ours."""
+    image = host.store(MemoryImage(CONTENT))
+    with pytest.raises(Conflict, match="was changed while it was used"), host.cache.hold(image):
+        os.truncate(image.path, 1)
+
+
 def test_the_folder_is_made_by_the_first_image_and_by_no_look(tmp_path: Path) -> None:
     cache = Cache(
         ImageFolder(str(tmp_path / "images"), tmp_path / "locks"), FakePool(), SystemClock()

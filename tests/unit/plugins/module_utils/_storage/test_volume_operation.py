@@ -892,6 +892,27 @@ def test_what_a_killed_run_left_is_swept_by_a_run_on_another_volume(base: Path, 
         assert world.open_transactions == [], what
 
 
+def test_an_old_volume_that_is_not_known_again_stays_and_is_told_of(base: Path) -> None:
+    """Killed between the two renames: what is aside is the only copy."""
+    scenario = SCENARIOS["replaced"]
+    world = scenario.world(base / "well")
+    well(world.run(**scenario.options))
+    first_rename = Fault(world.board.calls.index("pool.rename"), True, Killed())
+    world = scenario.world(base / "killed")
+    with pytest.raises(Killed):
+        world.run(fault=first_rename, **scenario.options)
+    aside = f"{NAME}.old-00000001"
+    old = world.pool.held[aside]
+    old.identity = "another"
+    outcome = world.run(**scenario.options)
+    assert aside in str(outcome.failure)
+    assert NAME not in world.names
+    assert world.pool.held[aside] is old
+    world.pool.held[NAME] = world.pool.held.pop(aside)  # as its message says
+    well(world.run(**scenario.options))
+    assert world.open_transactions == []
+
+
 IN_PLACE = {"overwrite": "different", "replace": "in_place"}
 
 

@@ -287,3 +287,10 @@ def test_the_name_of_a_golden_volume_is_one_for_each_image() -> None:
     names = {volume_plan.golden_name(digest) for digest in (DIGEST, OTHER)}
     assert len(names) == 2
     assert all(len(name) <= 96 for name in names)
+
+
+def test_a_snapshot_of_a_volume_that_is_right_is_no_matter() -> None:
+    plan = decide(volume=replace(VOLUME, special="origin of snapshots"))
+    assert plan.actions == ()
+    with pytest.raises(Refused, match="another size"):
+        decide(volume=replace(VOLUME, special="origin of snapshots", size=11 * GIB))
