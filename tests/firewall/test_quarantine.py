@@ -305,7 +305,7 @@ def test_a_member_of_a_quorum_is_refused_and_nothing_is_touched(
     quarantine = Quarantine(lab, Driver(lab, tmp_path))
     ended = quarantine.play(target="node1")
     assert ended.status != 0
-    assert "ceph_mons, dns_primaries, k8s_control_plane" in ended.output
+    assert "ceph_mons, ceph_osds, dns_primaries, k8s_control_plane" in ended.output
     assert "debvisor_quarantine" not in quarantine.inside("nft list tables", "node1")
     assert "quarantine" not in quarantine.inside("ls /var/lib/debvisor/firewall", "node1")
 
