@@ -17,6 +17,9 @@ description:
   - Who asked for a ban, why and until when is kept in C(/var/lib/debvisor/firewall/bans.json). After a reboot a ban
     lasts as long as it would have without, where the role P(debvisor.hci.blocklist#role) has installed the unit for it.
   - A ban comes before the lists, so it holds for what an allow list names, too.
+  - It holds for this host and for what it routes. Frames that a bridge passes on to guests meet it only where
+    C(br_netfilter) is loaded, and C(net.bridge.bridge-nf-call-iptables) and C(net.bridge.bridge-nf-call-ip6tables)
+    are 1. Where that leaves guests within reach there is a warning.
   - The addresses and gateways of this host, where the connection for this change came from, link-local and loopback
     addresses, and what O(protected) names cannot be banned.
 extends_documentation_fragment:

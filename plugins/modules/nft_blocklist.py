@@ -91,6 +91,9 @@ options:
     choices: [present, absent]
     default: present
 notes:
+  - Frames that a bridge passes on to guests meet the lists only where C(br_netfilter) is loaded, and
+    C(net.bridge.bridge-nf-call-iptables) and C(net.bridge.bridge-nf-call-ip6tables) are 1. Where that leaves guests
+    within reach there is a warning whenever elements come.
   - Changes that other programs made to the table's rules or sets are found and mended. Elements that they added to a
     set or took out of it are not seen; O(rebuild=true) mends that, and so does a reload of
     C(debvisor-blocklist.service), where the role P(debvisor.hci.blocklist#role) has installed that.

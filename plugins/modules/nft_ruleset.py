@@ -18,6 +18,8 @@ description:
   - Tables of others are left alone. A table of that name without our comment is somebody else's, and refused.
   - The rules are first loaded into a network namespace of their own. What the kernel lists there is compared with what
     is in force, so that a rule which was changed by hand is seen and mended.
+  - Where the rules change, there is a warning about open TCP connections from others that these rules would not let in
+    again, as from a network of the cluster's own that no opening names.
   - A file brings the rules back at boot. It is replaced when the rules are confirmed, so that a restart before brings
     back the rules from before.
 extends_documentation_fragment:
@@ -182,7 +184,7 @@ from ..module_utils._core import settings
 from ..module_utils._core.confirmation import OPTIONS
 from ..module_utils._core.operation import run
 from ..module_utils._firewall.ruleset_operation import NftRuleset
-from ..module_utils._ports import ssh_session
+from ..module_utils._ports import ssh_session, tcp_table
 from ..module_utils._ports.dead_man import TransientTimer
 from ..module_utils._ports.files import Files
 from ..module_utils._ports.nft import Nft
@@ -220,7 +222,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    operation = NftRuleset(Nft(), Files(), ssh_session.client, str(settings.firewall_dir()))
+    operation = NftRuleset(
+        Nft(), Files(), ssh_session.client, tcp_table.incoming, str(settings.firewall_dir())
+    )
     run(operation, module, dead_man=TransientTimer(str(settings.LIBEXEC_DIR)))
 
 

@@ -109,14 +109,14 @@ options:
     default: pause
   quorum_roles:
     description:
-      - Groups of this host whose members need a quorum. Where there are any, the host is not cut off unless
-        O(cut_off_quorum_member) is its name.
+      - Groups of this host whose members need each other, for a quorum or for enough copies of data. Where there are
+        any, the host is not cut off unless O(cut_off_quorum_member) is its name.
     type: list
     elements: str
     default: []
   cut_off_quorum_member:
     description:
-      - Name of the host that may be cut off although others may lose their quorum with it.
+      - Name of the host that may be cut off although others may lose their quorum, or copies of their data, with it.
     type: str
     default: ""
   strangers:

@@ -15,12 +15,16 @@ class Place:
     def __init__(self) -> None:
         self.own = HERE
         self.somebody: str | None = "198.51.100.200"
+        self.bridges: set[str] = set()
 
     def own_addresses(self) -> frozenset[str]:
         return frozenset(self.own)
 
     def gateways(self) -> frozenset[str]:
         return frozenset(GATEWAYS)
+
+    def bridges_below_ip(self) -> frozenset[str]:
+        return frozenset(self.bridges)
 
     def client(self) -> str | None:
         return self.somebody

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.failover.cluster import Cluster, eventually
+from tests.firewall.tables import NFTABLES_INACTIVE, RULESET, ours
 from tests.firewall.traffic import Traffic
 from tests.lab.layout import CHECKOUT
 from tests.node.control_node import ControlNode, PlaybookRun, kill_with_descendants
@@ -284,11 +285,15 @@ def test_a_restart_brings_the_rules_back(cluster: Cluster, settled: str) -> None
     assert cluster.run(VICTIM, order) == ""
 
 
+@pytest.mark.parametrize("how", ["start", "restart"])
+@pytest.mark.parametrize("node", ["node1", VICTIM], ids=["primary", "secondary"])
 def test_nftables_of_debian_takes_the_rules_away_and_brings_them_back(
-    cluster: Cluster, settled: str
+    cluster: Cluster, node: str, how: str
 ) -> None:
-    cluster.run(VICTIM, "systemctl restart nftables.service")
+    before = ours(cluster.run(node, RULESET))
+    assert ("table inet debvisor_dns {" in "".join(before)) is (node == "node1"), "the DNS gate"
+    cluster.run(node, f"systemctl {how} nftables.service")
     try:
-        assert cluster.run(VICTIM, TABLE) == settled
+        eventually("our rules are back", lambda: ours(cluster.run(node, RULESET)) == before)
     finally:
-        cluster.run(VICTIM, "systemctl stop nftables.service; systemctl start debvisor-firewall")
+        cluster.run(node, NFTABLES_INACTIVE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import shlex
 import subprocess
 import time
@@ -21,12 +20,11 @@ import dns.rdatatype
 import pytest
 
 from tests.failover.cluster import Cluster, eventually
+from tests.firewall.tables import NFTABLES_INACTIVE, RULESET, ours, tables
 from tests.lab import access
 from tests.rotation.driver import Driver, Ended
 
 TARGET, PEER = "node3", "node2"
-OTHERS = "debvisor-firewall debvisor-bans debvisor-blocklist"
-"""Units that load tables of ours, and are stopped with nftables.service."""
 TABLE = "inet debvisor_quarantine"
 GUESTS = {"web": ["running", True], "db": ["running", False], "idle": ["shut off", True]}
 STOPPED = {"web": ["paused", False], "db": ["paused", False], "idle": ["shut off", False]}
@@ -149,7 +147,7 @@ class Quarantine:
     def state(self) -> dict[str, Any]:
         """Return all that a release must bring back."""
         return {
-            "rules": self.inside("nft --stateless list ruleset"),
+            "rules": self.inside(RULESET),
             "guests": self.guests(),
             "units": self.inside("systemctl list-units --plain --no-legend 'debvisor-*.service'"),
             "files": self.inside(
@@ -182,7 +180,7 @@ def quarantine(lab: Cluster, tmp_path: Path, _libvirt: None) -> Iterator[Quarant
 
 def test_a_node_is_cut_off_and_let_back_exactly(quarantine: Quarantine, tmp_path: Path) -> None:
     cluster = quarantine.cluster
-    quarantine.inside(f"systemctl start nftables && systemctl restart {OTHERS}")
+    quarantine.inside(NFTABLES_INACTIVE)
     before = quarantine.state()
     assert before["guests"] == GUESTS
     assert all(before["paths"])
@@ -245,25 +243,29 @@ def test_a_node_is_cut_off_and_let_back_exactly(quarantine: Quarantine, tmp_path
         assert again.changed == 0, again.output[-3000:]
         assert [text.split()[0] for text in quarantine.tag()] == ['"state=quarantined']
         assert "WARNING: nobody proved" in again.output
-        for what in ("restart debvisor-quarantine", "restart nftables", "reload nftables"):
+        rules = ours(quarantine.inside(RULESET))
+        for what in (
+            "restart debvisor-quarantine",
+            "start nftables",
+            "restart nftables",
+            "reload nftables",
+        ):
             quarantine.inside(f"systemctl {what}")
+            eventually(
+                f"all our rules after {what}", lambda: ours(quarantine.inside(RULESET)) == rules
+            )
             assert not any(quarantine.paths(TARGET, PEER)), what
-        quarantine.inside(f"systemctl restart {OTHERS}")
 
         quarantine.release()
+        quarantine.inside(NFTABLES_INACTIVE)
         after = quarantine.state()
         # Every table was made anew meanwhile, by these restarts, and stands in another place.
-        assert sorted(tables(after.pop("rules"))) == sorted(tables(before.pop("rules")))
+        assert tables(after.pop("rules")) == tables(before.pop("rules"))
         assert after == before
         assert quarantine.release().changed == 0
     finally:
         quarantine.inside("systemctl stop beat 2>/dev/null || true", PEER)
-        quarantine.inside(f"systemctl stop nftables && systemctl restart {OTHERS}")
-
-
-def tables(ruleset: str) -> list[str]:
-    """Cut a rule set into its tables."""
-    return re.findall(r"^table .*?^}", ruleset, re.DOTALL | re.MULTILINE)
+        quarantine.inside(NFTABLES_INACTIVE)
 
 
 def _with_a_dead_server(quarantine: Quarantine, folder: Path) -> Path:
@@ -305,7 +307,7 @@ def test_a_member_of_a_quorum_is_refused_and_nothing_is_touched(
     quarantine = Quarantine(lab, Driver(lab, tmp_path))
     ended = quarantine.play(target="node1")
     assert ended.status != 0
-    assert "ceph_mons, dns_primaries, k8s_control_plane" in ended.output
+    assert "ceph_mons, ceph_osds, dns_primaries, k8s_control_plane" in ended.output
     assert "debvisor_quarantine" not in quarantine.inside("nft list tables", "node1")
     assert "quarantine" not in quarantine.inside("ls /var/lib/debvisor/firewall", "node1")
 

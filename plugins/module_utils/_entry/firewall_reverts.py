@@ -13,7 +13,7 @@ from .._core.plan import Operation
 from .._core.waiting import SystemClock
 from .._firewall.quarantine_operation import Ports, QuarantineHost
 from .._firewall.ruleset_operation import NftRuleset
-from .._ports import ssh_session
+from .._ports import ssh_session, tcp_table
 from .._ports.evidence import EvidenceRecorder
 from .._ports.files import Files
 from .._ports.libvirt_host import LibvirtHost
@@ -23,7 +23,9 @@ from .._ports.tcp_probe import TcpProbe
 
 
 def _nft_ruleset() -> NftRuleset:
-    return NftRuleset(Nft(), Files(), ssh_session.client, str(settings.firewall_dir()))
+    return NftRuleset(
+        Nft(), Files(), ssh_session.client, tcp_table.incoming, str(settings.firewall_dir())
+    )
 
 
 def _quarantine_host() -> QuarantineHost:

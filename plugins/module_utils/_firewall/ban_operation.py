@@ -62,12 +62,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The book, ended bans included; the kernel's table; what is protected; the time."""
+    """The book, ended bans included; the kernel's table; what is protected; the time; what bans do not reach."""
 
     book: Book
     table: Listed | None
     protected: tuple[Protected, ...]
     now: int
+    beyond: tuple[str, ...]
 
 
 class NftBan(Operation[Wanted, Observed]):
@@ -140,7 +141,13 @@ class NftBan(Operation[Wanted, Observed]):
         store = self._looking.store()
         last = store.client if store else None
         secured = protection.protected(wanted.protected, self._around, last)
-        return Observed(self._read_book(), table, tuple(secured), int(self._clock.wall()))
+        return Observed(
+            self._read_book(),
+            table,
+            tuple(secured),
+            int(self._clock.wall()),
+            tuple(protection.beyond(self._around)),
+        )
 
     def _read_book(self) -> Book:
         if self._files.facts(self._book) is None:
@@ -174,7 +181,7 @@ class NftBan(Operation[Wanted, Observed]):
             "bans": [asdict(after[network]) for network in wanted.networks if network in after],
             "count": len(after),
         }
-        warnings = tuple(_caveats(wanted, book, after))
+        warnings = (*_caveats(wanted, book, after), *(observed.beyond if facts["bans"] else ()))
         if after == book and (agree or (observed.table is None and not after)):
             return Plan(facts=facts, warnings=warnings)
         script = (

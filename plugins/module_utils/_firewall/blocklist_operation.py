@@ -125,6 +125,7 @@ class Observed:
     protected: tuple[Protected, ...]
     client: str | None
     now: int
+    beyond: tuple[str, ...]
 
     @property
     def agree(self) -> bool:
@@ -188,7 +189,7 @@ class Blocklist(Operation[Wanted, Observed]):
         store = self._kept(torn_is_empty=wanted.rebuild or not wanted.present)
         client = self._around.client() or (store.client if store else None)
         if not wanted.present:
-            return Observed(table, store, {}, (), client, 0)
+            return Observed(table, store, {}, (), client, 0, ())
         secured = protection.protected(wanted.protected, self._around, client)
         return Observed(
             table,
@@ -197,6 +198,7 @@ class Blocklist(Operation[Wanted, Observed]):
             tuple(secured),
             client,
             int(self._clock.wall()),
+            tuple(protection.beyond(self._around)),
         )
 
     def _kept(self, *, torn_is_empty: bool = False) -> Store | None:
@@ -264,7 +266,6 @@ class Blocklist(Operation[Wanted, Observed]):
         old = observed.store or Store()
         met = _met(new, observed.protected)
         facts = _facts(new, met, notices)
-        warnings = _warnings(met, notices)
         changes = list(_changes(old, new))
         same = old.fingerprint == new.fingerprint and blocklist.rules(old.lists) == blocklist.rules(
             new.lists
@@ -289,7 +290,7 @@ class Blocklist(Operation[Wanted, Observed]):
             after=_summary(new),
             actions=tuple(actions),
             differences=list(_differences(changes)),
-            warnings=tuple(warnings),
+            warnings=(*_warnings(met, notices), *(observed.beyond if _added(changes) else ())),
             facts={
                 **facts,
                 "added": _added(changes),

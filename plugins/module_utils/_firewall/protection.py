@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,8 @@ class Surroundings(Protocol):
     def own_addresses(self) -> frozenset[str]: ...
 
     def gateways(self) -> frozenset[str]: ...
+
+    def bridges_below_ip(self) -> frozenset[str]: ...
 
     def client(self) -> str | None: ...
 
@@ -82,6 +84,14 @@ def check(option: str, named: Iterable[str], problems: list[Problem]) -> None:
             networks.parse(network)
         except ValueError as wrong:
             problems.append(Problem(f"{option}[{number}]", str(wrong)))
+
+
+def beyond(around: Surroundings) -> Iterator[str]:
+    """Tell of guests that stay within reach whatever is dropped, as their frames do not meet the rules."""
+    if bridges := sorted(around.bridges_below_ip()):
+        yield (
+            f"guests on {', '.join(bridges)} can still be reached: frames bridged to them do not meet these rules"
+        )
 
 
 def by_length(some: Iterable[Protected]) -> dict[Family, ByLength]:

@@ -81,9 +81,10 @@ def _check_quorum(params: Mapping[str, Any]) -> None:
     roles, host = params["quorum_roles"], params["host"]
     if roles and params["cut_off_quorum_member"] != host:
         raise Refused(
-            f"{host} is not cut off: others may lose their quorum with it",
+            f"{host} is not cut off: others may lose their quorum, or copies of their data, with it",
             why=f"it is a member of {', '.join(sorted(roles))}",
-            hint=f"Look that enough members are left, then say cut_off_quorum_member: {host}",
+            hint="Look that enough members are left (for OSDs, ceph osd ok-to-stop tells),"
+            f" then say cut_off_quorum_member: {host}",
         )
 
 

@@ -10,7 +10,7 @@ with that listing, so that a rule which somebody changed by hand is seen; and ru
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from .ruleset import FAMILY, TABLE, Opening
 
 NAME = f"{FAMILY} {TABLE}"
 BOOT_FILE = "baseline.nft"
+MOST_TOLD = 10
 HEADER = "# Written by debvisor.hci.nft_ruleset."
 
 
@@ -70,6 +71,7 @@ class Observed:
     rehearsed: str | None
     boot: str | None
     client: tuple[str, int] | None
+    incoming: frozenset[tuple[str, int]]
 
 
 class NftRuleset(Operation[Wanted, Observed]):
@@ -78,12 +80,21 @@ class NftRuleset(Operation[Wanted, Observed]):
     name = "nft_ruleset"
 
     def __init__(
-        self, nft: Nft, files: Files, client: Callable[[], tuple[str, int] | None], folder: str
+        self,
+        nft: Nft,
+        files: Files,
+        client: Callable[[], tuple[str, int] | None],
+        incoming: Callable[[], frozenset[tuple[str, int]]],
+        folder: str,
     ) -> None:
-        """``client`` tells where the present SSH session comes from, and the port of ours that it came to."""
+        """``client`` tells where the present SSH session comes from, and the port of ours that it came to.
+
+        ``incoming`` tells that of every TCP connection that others opened.
+        """
         self._nft = nft
         self._files = files
         self._client = client
+        self._incoming = incoming
         self._path = posixpath.join(folder, BOOT_FILE)
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
@@ -108,7 +119,11 @@ class NftRuleset(Operation[Wanted, Observed]):
         if wanted.script is not None:
             rehearsed = self._nft.rehearsed(_lines(wanted.script), FAMILY, TABLE)
         return Observed(
-            self._nft.listing(FAMILY, TABLE), rehearsed, self._boot_file(), self._client()
+            self._nft.listing(FAMILY, TABLE),
+            rehearsed,
+            self._boot_file(),
+            self._client(),
+            self._incoming(),
         )
 
     def _boot_file(self) -> str | None:
@@ -124,11 +139,13 @@ class NftRuleset(Operation[Wanted, Observed]):
                 hint=f"Find out which program made it (nft list table {NAME}), and rename or delete it",
             )
         actions, differences = [], []
+        warnings: tuple[str, ...] = ()
         if observed.boot != _boot_content(wanted):
             verb = "write" if wanted.script else "remove"
             actions.append(Action(verb, self._path, "hold from the next boot on"))
         if observed.table != observed.rehearsed:
             _refuse_lockout(observed, wanted)
+            warnings = tuple(_cut_off_later(observed, wanted))
             verb = "load" if wanted.script else "remove"
             actions.append(Action(verb, NAME, payload=observed.table))
             differences.append(
@@ -139,6 +156,7 @@ class NftRuleset(Operation[Wanted, Observed]):
             after={"table": observed.rehearsed, "boot_file": wanted.script is not None},
             actions=tuple(actions),
             differences=differences,
+            warnings=warnings,
             confirm_within=wanted.confirm_within if differences else 0,
         )
 
@@ -224,6 +242,24 @@ def _refuse_lockout(observed: Observed, wanted: Wanted) -> None:
         hint="Open the port to it. With allow_lockout the rules are tried all the same,"
         " and taken back unless a new connection can be opened",
     )
+
+
+def _cut_off_later(observed: Observed, wanted: Wanted) -> Iterator[str]:
+    """Tell of connections that go on, and could not be opened again: of a network that nobody thought of, perhaps."""
+    if wanted.script is None:
+        return
+    lost = sorted(
+        (ip_address(client).packed, port, client)
+        for client, port in observed.incoming
+        if not any(each.admits(client, port) for each in wanted.openings)
+    )
+    if lost:
+        told = ", ".join(f"{client} to port {port}" for _packed, port, client in lost[:MOST_TOLD])
+        more = f", and {len(lost) - MOST_TOLD} more" if len(lost) > MOST_TOLD else ""
+        yield (
+            f"TCP connections that are open now will not be let in again once they end: {told}{more}."
+            " Open their ports to them where they are meant to come"
+        )
 
 
 def _is_address(text: str) -> bool:

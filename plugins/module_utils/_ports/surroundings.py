@@ -12,6 +12,9 @@ from pathlib import Path
 from .._core.errors import Unreachable
 from . import addresses, ssh_session
 
+NETWORK_DEVICES = Path("/sys/class/net")
+BRIDGE_SWITCHES = Path("/proc/sys/net/bridge")
+
 
 class Surroundings:
     """The machine's place in its networks, from the kernel."""
@@ -39,14 +42,39 @@ class Surroundings:
                 found.add(socket.inet_ntop(socket.AF_INET6, packed))
         return frozenset(found)
 
+    def bridges_below_ip(self) -> frozenset[str]:
+        """Return the bridges that join guests and others without asking the hooks of IPv4 and IPv6.
+
+        A guest is behind a tap. br_netfilter asks them, for all bridges or for one, where it is loaded and told to.
+        """
+        found = set()
+        for ports in NETWORK_DEVICES.glob("*/brif"):
+            guests = {
+                (NETWORK_DEVICES / each.name / "tun_flags").exists() for each in ports.iterdir()
+            }
+            if guests == {True, False} and not _asks_ip(ports.parent):
+                found.add(ports.parent.name)
+        return frozenset(found)
+
     def client(self) -> str | None:
         """Return the address that the SSH session around this process came from, or None outside of one."""
         found = ssh_session.client()
         return found[0] if found else None
 
 
+def _asks_ip(bridge: Path) -> bool:
+    return all(
+        "1"
+        in (
+            *_lines(f"{BRIDGE_SWITCHES}/bridge-nf-call-{each}"),
+            *_lines(f"{bridge}/bridge/nf_call_{each}"),
+        )
+        for each in ("iptables", "ip6tables")
+    )
+
+
 def _lines(path: str) -> list[str]:
     try:
         return Path(path).read_text().splitlines()
-    except FileNotFoundError:  # a kernel without that family
+    except FileNotFoundError:  # a kernel without that family, or without br_netfilter
         return []

@@ -363,6 +363,14 @@ def test_who_changed_the_lists_last_cannot_be_banned_by_a_timer(world: World) ->
     assert "198.51.100.200" in str(world.run("198.51.100.0/24").failure)
 
 
+def test_a_ban_that_does_not_reach_bridged_guests_says_so(world: World) -> None:
+    world.place.bridges = {"br1", "br0"}
+    for _again in range(2):
+        [warning] = world.run("203.0.113.9").warnings[-1:]
+        assert "guests on br0, br1 can still be reached" in warning
+    assert world.lift("203.0.113.9").warnings == []
+
+
 def test_what_is_not_quite_as_asked_is_told(world: World) -> None:
     world.run("203.0.113.0/24", ttl="10m")
     assert "stays banned as a part of 203.0.113.0/24" in world.lift("203.0.113.9").warnings[0]

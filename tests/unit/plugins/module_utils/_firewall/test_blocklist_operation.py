@@ -226,6 +226,13 @@ def test_what_is_protected_stays_and_is_told_with_its_line(world: World) -> None
     assert any(f"{path}:3" in warning for warning in outcome.warnings)
 
 
+def test_a_list_that_does_not_reach_bridged_guests_says_so_when_it_grows(world: World) -> None:
+    world.place.bridges = {"br0"}
+    [warning] = world.drop("203.0.113.0/24").warnings
+    assert "guests on br0 can still be reached" in warning
+    assert world.drop("203.0.113.0/24").warnings == []
+
+
 def test_who_came_last_stays_protected_when_a_timer_runs(world: World) -> None:
     world.drop("198.51.100.0/24")
     world.place.somebody = None

@@ -618,6 +618,7 @@ def test_a_member_of_a_quorum_is_cut_off_only_by_name(world: World) -> None:
         refused = world.run(quorum_roles=roles, cut_off_quorum_member=named)
         assert isinstance(refused.failure, Refused)
         assert "ceph_mons, k8s_control_plane" in str(refused.failure)
+        assert "ceph osd ok-to-stop" in str(refused.failure)
     world.cut_off(quorum_roles=roles, cut_off_quorum_member="node3")
     assert world.run("released", quorum_roles=roles).failure is None, "who is let back harms nobody"
 

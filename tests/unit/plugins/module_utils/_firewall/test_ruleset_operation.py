@@ -58,10 +58,17 @@ class World:
         self.boot_file = self.folder / "baseline.nft"
         self.dead_man = FakeDeadMan(base / "armed")
         self.client: tuple[str, int] | None = ("192.0.2.1", 22)
+        self.incoming: set[tuple[str, int]] = set()
         self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
 
     def operation(self) -> NftRuleset:
-        return NftRuleset(self.nft, Files(), lambda: self.client, str(self.folder))
+        return NftRuleset(
+            self.nft,
+            Files(),
+            lambda: self.client,
+            lambda: frozenset(self.incoming),
+            str(self.folder),
+        )
 
     def run(self, *, check: bool = False, **options: Any) -> Outcome:
         return execute(
@@ -199,6 +206,29 @@ def test_without_a_session_nobody_can_be_locked_out(world: World, client: Any) -
 def test_a_lockout_may_be_tried_and_awaits_its_confirmation(world: World) -> None:
     outcome = world.run(allow_lockout=True, **NOBODY)
     assert (outcome.failure, world.dead_man.armed) == (None, [outcome.transaction])
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_connections_that_could_not_be_opened_again_are_told(world: World, check: bool) -> None:
+    """Ceph's cluster network, say, which the SSH connection that confirms the change proves nothing about."""
+    world.incoming = {("192.0.2.9", 22), ("10.10.10.12", 6804), ("10.10.10.2", 6802)}
+    [warning] = world.run(check=check).warnings
+    assert (
+        "let in again once they end: 10.10.10.2 to port 6802, 10.10.10.12 to port 6804." in warning
+    )
+
+
+def test_many_connections_are_told_in_one_line(world: World) -> None:
+    world.incoming = {("2001:db8::9", port) for port in range(1000, 1013)}
+    [warning] = world.run().warnings
+    assert "2001:db8::9 to port 1009, and 3 more." in warning
+
+
+def test_connections_are_told_only_where_the_rules_change(world: World) -> None:
+    world.settled()
+    world.incoming = {("10.10.10.12", 6804)}
+    assert world.run().warnings == []
+    assert world.run(**ABSENT).warnings == []
 
 
 def test_rules_that_are_in_force_are_not_judged_again(world: World) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._ports import surroundings
@@ -30,6 +31,46 @@ def test_gateways_are_the_next_hops(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_kernel_without_ipv6_has_no_gateways_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert surroundings._lines("/proc/net/there-is-no-such-file") == []
+
+
+@pytest.mark.parametrize(
+    ("ports", "switches", "found"),
+    [
+        ({"bond0": False, "vnet0": True}, {}, {"br0"}),
+        ({"bond0": False, "vnet0": True}, {"iptables": "0", "ip6tables": "0"}, {"br0"}),
+        ({"bond0": False, "vnet0": True}, {"iptables": "1", "ip6tables": "0"}, {"br0"}),
+        ({"bond0": False, "vnet0": True}, {"iptables": "1", "ip6tables": "1"}, set()),
+        ({"vnet0": True, "vnet1": True}, {}, set()),  # the host routes to them
+        ({"bond0": False, "veth0": False}, {}, set()),
+        ({}, {}, set()),
+    ],
+)
+@pytest.mark.parametrize("one_bridge", [False, True], ids=["all bridges", "one bridge"])
+def test_a_bridge_that_joins_guests_and_others_may_not_ask_the_hooks_of_ip(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ports: dict[str, bool],
+    switches: dict[str, str],
+    found: set[str],
+    one_bridge: bool,
+) -> None:
+    devices, switched = tmp_path / "net", tmp_path / "switches"
+    monkeypatch.setattr(surroundings, "NETWORK_DEVICES", devices)
+    monkeypatch.setattr(surroundings, "BRIDGE_SWITCHES", switched)
+    for folder in (devices / "br0/brif", devices / "br0/bridge", devices / "lo", switched):
+        folder.mkdir(parents=True)
+    for name, tap in ports.items():
+        (devices / name).mkdir()
+        (devices / "br0/brif" / name).symlink_to(devices / name)
+        if tap:
+            (devices / name / "tun_flags").write_text("0x1002\n")
+    for family, value in switches.items():
+        own, common = (
+            devices / f"br0/bridge/nf_call_{family}",
+            switched / f"bridge-nf-call-{family}",
+        )
+        (own if one_bridge else common).write_text(f"{value}\n")
+    assert Surroundings().bridges_below_ip() == found
 
 
 def test_the_loopback_address_is_ours() -> None:
