@@ -48,7 +48,8 @@ class Team:
             people.on(f"rm {STORE}/{ANNA}; cd /home/{BEN}; printf %s {theirs} > {THEIRS}")
             people.on(f"cd /home/{BEN}; chown {BEN} {THEIRS}; chmod 0600 {THEIRS}")
         key = self.on_nodes[0].key(GLASS)
-        subprocess.run(["ssh-add", "-q", str(key)], env=self.agent, check=True, timeout=60)
+        environment = {**os.environ, **self.agent}
+        subprocess.run(["ssh-add", "-q", str(key)], env=environment, check=True, timeout=60)
         shutil.copy(f"{key}.pub", self.public_key)
 
     def leave(self) -> None:
@@ -121,9 +122,8 @@ class Team:
 def agent() -> Iterator[dict[str, str]]:
     started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True)
     told = dict(re.findall(r"(SSH_\w+)=([^;]+);", started.stdout))
-    environment = {**os.environ, **told}
-    yield environment
-    subprocess.run(["ssh-agent", "-k"], env=environment, capture_output=True, check=True)
+    yield told
+    subprocess.run(["ssh-agent", "-k"], env={**os.environ, **told}, capture_output=True, check=True)
 
 
 @pytest.fixture(scope="module")
