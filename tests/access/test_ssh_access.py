@@ -577,11 +577,7 @@ class TestKilled:
         assert not people.result(state="absent").get("failed")
 
     def test_before_each_of_its_calls(self, people: People, before: str, ssh: CountedSsh) -> None:
-        ssh.reset()
-        run = people.module(ssh.options, **people.options())
-        assert run.status == 0, run.output[-3000:]
-        calls, changed = ssh.calls, 0
-        assert not people.result(state="absent").get("failed")
+        calls, changed = calls_of_a_run(people, ssh), 0
         assert calls > len(PROOFS)
         for call in range(1, calls + 1):
             killed_at(people, ssh, call, confirm_within=15)
@@ -613,10 +609,7 @@ class TestKilled:
         self, people: People, before: str, ssh: CountedSsh
     ) -> None:
         """An sshd that cannot be told anything new goes on asking for codes. Then PAM takes them."""
-        ssh.reset()
-        assert people.module(ssh.options, **people.options()).status == 0
-        last = ssh.calls
-        assert not people.result(state="absent").get("failed")
+        last = calls_of_a_run(people, ssh)
         theirs = str(Path(DROP_IN).with_name("50-theirs.conf"))
         since = people.on("date +%s").strip()
         killed_at(people, ssh, last - 3, confirm_within=15)
@@ -638,10 +631,7 @@ class TestKilled:
     def test_and_the_host_goes_down_meanwhile(
         self, people: People, before: str, ssh: CountedSsh
     ) -> None:
-        ssh.reset()
-        assert people.module(ssh.options, **people.options()).status == 0
-        last = ssh.calls
-        assert not people.result(state="absent").get("failed")
+        last = calls_of_a_run(people, ssh)
         killed_at(people, ssh, last - 3, confirm_within=3000)
         assert people.files() != before
         cluster = Cluster.of_lab()
@@ -652,6 +642,16 @@ class TestKilled:
         everybody_enters_as_before(people)
         order = "systemctl show --property=After --value ssh.service"
         assert "debvisor-revert.service" in people.on(order)
+
+
+def calls_of_a_run(people: People, ssh: CountedSsh) -> int:
+    """Return how often a controller calls ssh that is left alone; then all is as before."""
+    ssh.reset()
+    run = people.module(ssh.options, **people.options())
+    assert run.status == 0, run.output[-3000:]
+    calls = ssh.calls
+    assert not people.result(state="absent").get("failed")
+    return calls
 
 
 def killed_at(people: People, ssh: CountedSsh, call: int, **more: Any) -> None:

@@ -102,8 +102,8 @@ def check_goes_on(text: str, where: str) -> None:
         )
 
 
-def _place(lines: Sequence[str], where: str, asked: re.Pattern[str] = PASSWORD) -> int:
-    places = [at for at, line in enumerate(lines) if asked.fullmatch(line.rstrip("\n"))]
+def _place(lines: Sequence[str], where: str) -> int:
+    places = [at for at, line in enumerate(lines) if PASSWORD.fullmatch(line.rstrip("\n"))]
     if len(places) != 1:
         raise UnknownLayout(
             f"{where} is not as Debian has it",
@@ -119,10 +119,10 @@ def demanding(text: str, name: str, where: str) -> str:
     :raises UnknownLayout: where there is not exactly one include of common-auth, or other lines decide as well.
     """
     lines = former(text, name).splitlines(keepends=True)
-    # Where no password is asked for any more, a code may be, in its place.
-    only_code = not any(PASSWORD.fullmatch(line.strip()) for line in lines)
+    asks_password = any(PASSWORD.fullmatch(line.strip()) for line in lines)
     factors = [number for number, line in enumerate(lines) if FACTOR.fullmatch(line.strip())]
-    at = _place(lines, where, FACTOR if only_code and factors else PASSWORD)
+    # Where no password is asked for any more, the code that is has its place.
+    at = factors[0] if len(factors) == 1 and not asks_password else _place(lines, where)
     for number in factors:
         if number != at:
             lines[number] = f"{TAKEN}{lines[number]}"

@@ -70,6 +70,11 @@ def role_of(in_force: str) -> Role:
         return Role.CLOSED  # unknown: get out of it
 
 
+def took_updates(bind: Bind) -> bool:
+    """Tell by the configuration whether clients may have written here since a copy was kept."""
+    return bind.in_force() in ("writer", "closed")
+
+
 class Health:
     """A file that keepalived tracks: 0 is well, 1 is not."""
 
@@ -229,7 +234,7 @@ class Actor:
         self._nudge_at = 0.0
         self._in_force = False
         """Whether BIND is known to have read the configuration that the link names."""
-        self._unkept = self.bind.in_force() in ("writer", "closed")
+        self._unkept = took_updates(self.bind)
         """Whether clients may have written here what nobody has copied yet."""
 
     def begin(self) -> None:
@@ -574,7 +579,7 @@ def boot(config: Settings) -> int:
     Where there is no room for that, it starts closed: it serves what it has, and follows once dns-role found room.
     """
     bind = Bind(config.link, config.zone_dir)
-    if bind.in_force() in ("writer", "closed"):
+    if took_updates(bind):
         try:
             dns_mend.keep(bind, config)
         except DebvisorError as failure:

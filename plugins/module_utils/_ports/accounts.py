@@ -8,7 +8,9 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .._core.errors import DebvisorError
@@ -72,13 +74,19 @@ class Accounts:
 
     def has_password(self, name: str) -> bool:
         """Tell whether some password is the account's (shadow(5)). One whose password is kept elsewhere has one."""
+        return not self._stored.get(name, "elsewhere").startswith(("!", "*"))
+
+    @cached_property
+    def _stored(self) -> Mapping[str, str]:
+        """What is stored of passwords here, by account; nothing where that cannot be read."""
         try:
             lines = self._shadow.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
-            return True
-        words = (line.split(":") for line in lines)
-        stored = next((word[1] for word in words if word[0] == name and len(word) > 1), "elsewhere")
-        return not stored.startswith(("!", "*"))
+            return {}
+        entries = (
+            line.split(":") for line in reversed(lines) if ":" in line
+        )  # the first one counts
+        return {name: stored for name, stored, *_rest in entries}
 
     def becomes_root(self, name: str) -> bool:
         """Tell whether sudo can make the account root: it has a password to give, or sudo asks for none."""

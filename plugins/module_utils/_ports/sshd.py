@@ -11,7 +11,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,11 +85,11 @@ class Sshd:
         """
         ours = os.readlink("/proc/self/ns/pid")
         found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                told = LISTENER.match(path.read_bytes())
-                if told and os.readlink(path.with_name("ns") / "pid") == ours:
-                    found.append(told["options"].decode(errors="replace").strip())
+        for process, title in _titles():
+            if told := LISTENER.match(title):
+                with suppress(OSError):
+                    if os.readlink(process / "ns/pid") == ours:
+                        found.append(told["options"].decode(errors="replace").strip())
         return [options for options in found if OWN_OPTION.search(f" {options}")]
 
     def reload(self) -> None:
@@ -105,12 +105,19 @@ class Sshd:
 
     def sessions(self) -> list[dict[str, str]]:
         """Return who is logged in now, by the names that sshd gives its processes."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                if told := SESSION.fullmatch(path.read_bytes().rstrip(b"\0 ")):
-                    found.append({key: value.decode() for key, value in told.groupdict().items()})
+        found = [
+            {key: value.decode() for key, value in told.groupdict().items()}
+            for _process, title in _titles()
+            if (told := SESSION.fullmatch(title))
+        ]
         return sorted(found, key=lambda each: (each["user"], each["terminal"]))
+
+
+def _titles() -> Iterator[tuple[Path, bytes]]:
+    """Yield each process (its folder in proc(5)) with its title, by which sshd's tell what they do."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.parent, path.read_bytes().rstrip(b"\0 ")
 
 
 def _question(user: str, address: str) -> list[str]:
