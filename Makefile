@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@echo "debvisor.hci: a hyper-converged cluster on Debian 13, kept healthy by Ansible"
 	@echo
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z%-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##- Preparation
 
@@ -76,7 +76,7 @@ $(VENV)/.complete: $(LOCK)
 
 .PHONY: lock
 lock: ## resolve requirements/control-node.in anew (needs pip-tools; use Python 3.11, the oldest we support)
-	@cd requirements && CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --strip-extras \
+	@cd requirements && CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file control-node.txt control-node.in
 
 .PHONY: collection
@@ -121,33 +121,27 @@ vm-down: ## end it; its image stays
 
 ##- Tests
 
+TOOLS := deps venv collection $(NAMED) $(PROMTOOL)
+RINGS := $(BIN)/python -m tests.rings
+
 .PHONY: test
-test: deps venv collection $(NAMED) $(PROMTOOL) ## run every test that CI runs; the nodes mostly wait, so the others run beside them
-	@$(MAKE) -j 3 test-unit test-static test-node
+test: $(TOOLS) ## run every test that CI runs; the nodes mostly wait, so the others run beside them
+	@$(RINGS) test
 
-.PHONY: test-unit
-test-unit: deps venv collection $(NAMED) ## pure logic and architecture; DNS clients against a real named on loopback
-	@$(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/architecture tests/bind
+.PHONY: test-all
+test-all: $(TOOLS) ## run every test there is; hours where virtual machines are emulated
+	@$(RINGS) all
 
-.PHONY: test-static
-test-static: venv collection $(PROMTOOL) ## linters, sanity tests, documentation, rendered files
-	@$(BIN)/python -m tests.static
+.PHONY: test-changed
+test-changed: $(TOOLS) ## run the rings below which something changed: make test-changed BASE=HEAD~3
+	@$(RINGS) changed $(if $(BASE),--base $(BASE))
 
-.PHONY: test-node
-test-node: deps venv collection ## Molecule scenarios on three nodes of their own
-	@$(BIN)/molecule test --all
+.PHONY: rings
+rings: venv ## show each ring of tests, and what changed since it was green: make rings RING=vm
+	@$(RINGS) show $(RING)
 
-.PHONY: test-vm
-test-vm: vm ## volumes on LVM and ZFS, in a virtual machine; up to an hour where it is emulated, and not part of `make test`
-	@$(BIN)/python -m pytest -p no:cacheprovider tests/vm
-
-.PHONY: test-volumes
-test-volumes: lab ## volumes on nodes, with Ceph and its S3 gateway; about 10 minutes, and not part of `make test`
-	@$(BIN)/python -m pytest -p no:cacheprovider tests/volumes
-
-.PHONY: test-access
-test-access: lab ## second factors at SSH logins on nodes; about 12 minutes, and not part of `make test`
-	@$(BIN)/python -m pytest -p no:cacheprovider tests/access
+test-%: $(TOOLS) ## run one ring, as `make rings` names them: make test-unit, make test-dns
+	@$(RINGS) run $*
 
 .PHONY: bench
 bench: lab ## measure us and our peers in turn, on the lab; results in build/bench
@@ -156,6 +150,14 @@ bench: lab ## measure us and our peers in turn, on the lab; results in build/ben
 .PHONY: bench-dns
 bench-dns: lab ## the same, for DNS alone
 	@$(BIN)/python -m tests.bench dns
+
+.PHONY: bench-wire
+bench-wire: venv collection ## our DNS wire code against dnspython, on this machine, without the lab
+	@$(BIN)/python -m tests.bench wire
+
+.PHONY: bench-lease
+bench-lease: venv collection ## simulate two million schedules of the writer's lease, on this machine, without the lab
+	@$(BIN)/python -m tests.bench lease
 
 .PHONY: bench-firewall
 bench-firewall: lab ## the same, for lists and bans alone

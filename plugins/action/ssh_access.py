@@ -21,7 +21,7 @@ from ansible.errors import AnsibleActionFail
 
 from ..module_utils._access.enrolment import SECRET_BYTES
 from ..module_utils._core.errors import DebvisorError
-from ..module_utils._ports.one_time_codes import OneTimeCodes
+from ..module_utils._ports.access.one_time_codes import OneTimeCodes
 from ..plugin_utils.access_controller import TellsOfController
 from ..plugin_utils.commit_confirm import PAUSE, CommitConfirm
 from ..plugin_utils.ssh_client import Attempt, SshClient

@@ -13,21 +13,22 @@ class ModuleDocFragment:
 options:
   confirm_within:
     description:
-      - Seconds within which a change must be confirmed, counted from its start, else the host takes it back by itself.
+      - Seconds within which a change must be confirmed, counted from its start. Otherwise the revert timer of the host
+        rolls it back.
       - The action plugin of the same name confirms it over a new connection, so that it stays only where one can be
         opened. A control node that dies meanwhile leaves the host as it was.
     type: float
     default: 60
   confirm:
     description:
-      - Confirms the change of that name, as RV(ignore:awaiting.transaction) told it, and does nothing else.
-      - The action plugin uses it. Confirming twice does no harm; confirming what was taken back meanwhile is a failure.
+      - Confirms the change of that name, as in RV(ignore:awaiting.transaction), and does nothing else.
+      - The action plugin uses it. Confirming twice does no harm; confirming a change that was rolled back fails.
     type: str
-  take_back:
+  rollback:
     description:
-      - Takes the change of that name back now, and does nothing else.
-      - The action plugin uses it where a change does not prove itself. Taking back twice does no harm; taking back what
-        was confirmed meanwhile is a failure.
+      - Rolls back the change of that name now, and does nothing else.
+      - The action plugin uses it where a new connection fails. Rolling back twice does no harm; rolling back a change
+        that was confirmed fails.
     type: str
 notes:
   - Until a change is confirmed another run on the same object waits, and a restart of the host brings back what was

@@ -14,7 +14,7 @@ options:
   users:
     description:
       - The people who have to be enrolled before a second factor is asked for.
-      - Everybody else who is not exempt is asked for one, too, and does not enter without. Those are told in the report
+      - Everybody else who is not exempt is asked for one, too, and does not enter without. The report lists those
         as C(left_out).
     type: list
     elements: str
@@ -52,7 +52,7 @@ options:
     default: []
   break_glass:
     description:
-      - The account that enters by key alone when nobody else can. Each use raises an alarm.
+      - The account that enters by key alone when all others cannot. Each use raises an alarm.
     type: dict
     suboptions:
       user:
@@ -99,7 +99,7 @@ options:
     default: []
   controller:
     description:
-      - What the action plugin of the module tells of the control node. Leave it to that.
+      - What the action plugin of the module passes on from the control node. Leave it to that.
     type: dict
     suboptions:
       account:

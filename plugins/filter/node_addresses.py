@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils.network_facts import interface_addresses
 
 DOCUMENTATION = r"""
 name: node_addresses
@@ -64,15 +66,6 @@ _value:
 VERSIONS = {"ipv4": 4, "ipv6": 6}
 
 
-def _candidates(facts: Mapping[str, Any], interface: str) -> Iterator[str]:
-    for name in sorted(facts.get("interfaces", [])):
-        if interface and name != interface:
-            continue
-        about = facts.get(name.replace("-", "_").replace(":", "_"), {})
-        found = [about.get("ipv4"), *about.get("ipv4_secondaries", []), *about.get("ipv6", [])]
-        yield from (entry["address"] for entry in found if entry and entry.get("address"))
-
-
 def node_addresses(
     facts: Mapping[str, Any],
     networks: Sequence[str] = (),
@@ -84,7 +77,11 @@ def node_addresses(
     try:
         wanted = [ipaddress.ip_network(network) for network in networks]
         passed_over = {ipaddress.ip_address(address) for address in exclude}
-        present = [ipaddress.ip_address(text) for text in _candidates(facts, interface)]
+        present = [
+            ipaddress.ip_address(address)
+            for name, address in interface_addresses(facts)
+            if interface in ("", name)
+        ]
         versions = [VERSIONS[family] for family in families]
     except (ValueError, KeyError) as cause:
         raise AnsibleFilterError(f"node_addresses: {cause}") from cause

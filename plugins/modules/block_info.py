@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: block_info
-short_description: Tell whether addresses are blocked on this host, by what, and why
+short_description: Look up whether and why addresses are blocked
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -64,28 +64,18 @@ addresses:
       type: list
       elements: dict
 duration:
-  description: How long the look-up took, in seconds.
+  description: How long the lookup took, in seconds.
   returned: success
   type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core import settings
-from ..module_utils._core.operation import inform
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._firewall.looking import Looking
-from ..module_utils._ports.files import Files
+from ..module_utils._core.operation import inform, module
+from ..module_utils._firewall.blocklist_state import SPEC
+from ..module_utils._wiring import firewall
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"addresses": {"type": "list", "elements": "str", "required": True}},
-        supports_check_mode=True,
-    )
-    store, book = str(settings.blocklist_store()), str(settings.ban_book())
-    looking = Looking(Files(), SystemClock(), store, book)
-    inform(looking.why, module)
+    inform(firewall.blocklist_state().why, module(SPEC))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: blocklist_feed
-short_description: Keep the last good copy of a list of addresses that somebody publishes
+short_description: Keep the last good copy of a published list of addresses
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -17,7 +17,7 @@ description:
     the copy by its ETag or date sends nothing.
   - A feed that cannot be fetched, is torn, has a wrong checksum or signature, holds a line that is no address, is
     empty, or has shrunk suspiciously leaves the copy as it is, with a warning that says why. It is an error where there
-    is no good copy yet, and once nobody has confirmed the copy for O(max_age). Faults of this machine, such as a full
+    is no good copy yet, and once the copy has not been confirmed for O(max_age). Faults of this machine, such as a full
     disk, are errors at once.
   - Content that is packed by gzip is unpacked; checksum and signature are those of the file as it is published.
   - What is known of the copy is kept in a file beside it whose name ends in C(.json).
@@ -57,20 +57,20 @@ options:
   header_file:
     description:
       - File with headers for the requests, one name and value a line with a colon between them, such as that of a
-        bearer token. They are sent to the host of O(url) alone. Let nobody but root read it.
+        bearer token. They are sent to the host of O(url) alone. Make it readable for root alone.
     type: path
   min_share:
     description:
-      - A list with less than this share of the entries of the last good copy is refused. It is not asked of a list
-        that comes from another place than the copy.
+      - How many percent of the entries of the last good copy a new list must have. It is not asked of a list that comes
+        from another source than the copy.
     type: float
-    default: 0.5
+    default: 50
   max_share:
     description:
-      - The part of a family's address space that it may cover at most, as M(debvisor.hci.nft_blocklist) has it. A new
+      - How much of all IPv4 or IPv6 addresses it may cover, in percent, as M(debvisor.hci.nft_blocklist) has it. A new
         copy that covers more is refused.
     type: float
-    default: 0.1
+    default: 10
   strict:
     description:
       - Refuse a new copy with bits beyond the prefix of a network, such as C(10.1.2.3/8).
@@ -94,12 +94,12 @@ options:
     default: 120
   max_age:
     description:
-      - Seconds after which a copy that nobody has confirmed is an error.
+      - Seconds after which a copy that was not confirmed is an error.
     type: float
     default: 604800
 requirements:
   - The package C(sqv) where O(signature) is used. Debian 13 has it for C(apt).
-  - The package C(ca-certificates) where a place is an C(https:) address.
+  - The package C(ca-certificates) where an address is an C(https:) one.
 seealso:
   - module: debvisor.hci.nft_blocklist
 """
@@ -161,79 +161,15 @@ removed:
   returned: when RV(outcome=fetched)
   type: int
   sample: 3
-before:
-  description: How many networks the copy had, where a new list came; null where there was no copy.
-  returned: always
-  type: dict
-after:
-  description: How many networks the new list has.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._firewall.feed_operation import BlocklistFeed
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.openpgp import OpenPgp
-from ..module_utils._ports.spool import Spool
-from ..module_utils._ports.web import Web
+from ..module_utils._core.operation import module, run
+from ..module_utils._firewall.feed_options import SPEC
+from ..module_utils._wiring import firewall
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "url": {"type": "str"},
-            "src": {"type": "path"},
-            "dest": {"type": "path", "required": True},
-            "checksum": {"type": "str"},
-            "signature": {"type": "str"},
-            "keyring": {"type": "path", "no_log": False},
-            "header_file": {"type": "path"},
-            "min_share": {"type": "float", "default": 0.5},
-            "max_share": {"type": "float", "default": 0.1},
-            "strict": {"type": "bool", "default": False},
-            "allow_empty": {"type": "bool", "default": False},
-            "max_bytes": {"type": "int", "default": 100_000_000},
-            "timeout": {"type": "float", "default": 120},
-            "max_age": {"type": "float", "default": 604800},
-        },
-        mutually_exclusive=[("url", "src")],
-        required_one_of=[("url", "src")],
-        required_by={"signature": "keyring"},
-        supports_check_mode=True,
-    )
-    run(BlocklistFeed(Files(), Web(), OpenPgp(), Spool, SystemClock()), module)
+    run(firewall.blocklist_feed(), module(SPEC))
 
 
 if __name__ == "__main__":

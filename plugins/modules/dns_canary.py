@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dns_canary
-short_description: Run a client beside a play that updates, transfers and counts what fails
+short_description: Measure DNS updates and transfers during a play
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
   - Starts a program on this host, as a transient unit of systemd, that changes one TXT record and transfers a zone at
-    a steady pace, with the key files of this host as they are at each moment; or ends it and tells what it counted.
-  - It ends by itself after O(limit) seconds, so that a play that was cut off leaves nothing behind.
+    a steady pace, with the key files of this host as they are at each moment; or ends it and reports what it counted.
+  - It ends by itself after O(limit) seconds, so that an interrupted play leaves nothing behind.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation
@@ -126,83 +126,15 @@ report:
     ended:
       description: Whether it has ended.
       type: bool
-before:
-  description: Whether it ran.
-  returned: always
-  type: dict
-after:
-  description: Whether it is to run.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core import settings
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.canary_operation import DnsCanary
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.transient_unit import TransientUnits
+from ..module_utils._core.operation import module, run
+from ..module_utils._dns.keys.canary_operation import spec
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "default": "debvisor-dns-canary"},
-            "state": {
-                "type": "str",
-                "choices": ["running", "restarted", "stopped"],
-                "default": "running",
-            },
-            "zone": {"type": "str"},
-            "record": {"type": "str"},
-            "server": {"type": "str"},
-            "key_file": {"type": "path", "no_log": False},
-            "interval": {"type": "float", "default": 0.1},
-            "limit": {"type": "float", "default": 900},
-            "report": {"type": "path", "default": "/run/debvisor/dns-canary.json"},
-            "transfer_from": {"type": "list", "elements": "str", "default": []},
-            "transfer_zone": {"type": "str"},
-            "transfer_key_file": {"type": "path", "no_log": False},
-            "transfer_interval": {"type": "float", "default": 1},
-        },
-        required_if=[
-            ("state", state, ["zone", "record", "server", "key_file"])
-            for state in ("running", "restarted")
-        ],
-        supports_check_mode=True,
-    )
-    libexec = str(settings.LIBEXEC_DIR)
-    run(DnsCanary(TransientUnits(), Files(), SystemClock(), libexec), module)
+    run(wiring.dns_canary(), module(spec(wiring.CANARY_REPORT)))
 
 
 if __name__ == "__main__":

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dns_record_sets
-short_description: Bring DNS record sets about by signed dynamic updates
+short_description: Manage DNS record sets with TSIG-signed dynamic updates
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
   - Makes any number of record sets of one zone be what is wanted, in one task, by RFC 2136 updates signed with TSIG.
   - The present state is read from the server that takes the updates, by a signed transfer where many record sets are
-    wanted and the key may transfer, else by questions. Only what differs is changed.
-  - Every update carries prerequisites for all that it touches. What somebody else changed since it was read is a
+    wanted and the key may transfer, else by queries. Only what differs is changed.
+  - Every update carries prerequisites for all that it touches. What was changed by others since it was read is a
     conflict, and is not overwritten.
   - Changes go in as few messages as fit in 64 KiB, over one TCP connection. One message is made as a whole or not at
-    all; several are not one. Where one fails, those that were made are taken back by further updates. Others may see
+    all; several are not one. Where one fails, those that were made are rolled back by further updates. Others may see
     the state between. All changes at one name are in one message.
   - After the updates the changed record sets are read back from the server (50 of them, evenly spread, where there are
     more). Every server in O(servers) must reach the new serial and serve the new data of these record sets. Where that
@@ -36,7 +36,7 @@ options:
     required: true
   records:
     description:
-      - The record sets. What is wrong with them is reported all at once, each by its place in the list, such as
+      - The record sets. What is wrong with them is reported all at once, each by its position in the list, such as
         C(records[17].value).
       - Entries that repeat an earlier one are passed over; entries that contradict an earlier one are an error.
     type: list
@@ -51,8 +51,11 @@ options:
         type: str
       type:
         description:
-          - The type, required. One of V(A), V(AAAA), V(CAA), V(CNAME), V(MX), V(NS), V(PTR), V(SRV), V(SSHFP),
-            V(TLSA) and V(TXT).
+          - The type, required. Any of the IANA registry, such as V(A), V(MX), V(HTTPS), V(NAPTR), V(LOC) or V(DS), or
+            V(TYPE) and a number, such as V(TYPE65280).
+          - Refused are types that no zone holds, such as V(ANY) or V(TSIG), and those that the servers keep themselves,
+            which are V(SOA) and those of DNSSEC but V(DS).
+          - A V(DS) record set stands beside the V(NS) record set of a delegation. This task may bring both.
         type: str
       value:
         description:
@@ -60,8 +63,12 @@ options:
           - With O(records[].state=absent) these values go and others stay. Without it the whole record set goes.
           - A TXT value is taken as it is, and split into strings of 255 bytes where it is longer. When it starts with a
             quote it is a row of quoted strings with the escapes of a zone file.
-          - A name inside a value that has dots and no final dot is refused, because nobody can tell what is meant,
-            unless it ends in the zone's own name.
+          - A name inside a value that has dots and no final dot is refused as ambiguous,
+            unless it ends in the zone's own name. An address in the place of a name is refused, too.
+          - A value of any type but those that are text may be in the generic form of RFC 3597, which is
+            C(\# 4 0A000001). Some types have this form only, such as V(APL), V(CSYNC), V(HIP) and V(IPSECKEY).
+          - A name server of the zone itself and the target of an MX record that are in the zone need an address
+            there, from before or by this task. The target of an SRV record without one is warned of.
         type: raw
         aliases: [values]
       ttl:
@@ -75,6 +82,8 @@ options:
       exact:
         description:
           - Whether the record set holds these values only, which is the default. With V(false) values of others stay.
+          - Required for the zone's own NS record set, so that its name servers are not replaced by mistake. It cannot
+            be left without a server, nor a server of it that is in the zone without an address.
         type: bool
       ptr:
         description:
@@ -97,7 +106,7 @@ options:
     description:
       - Where to remove record sets that O(records) does not name.
       - The SOA record, the zone's own NS record set and the addresses of the servers it names, DNSSEC records, the
-        C(_writer) record by which the servers tell who writes, and data below a delegation are never removed.
+        C(_writer) record by which the servers note who writes, and data below a delegation are never removed.
       - This needs a key that may transfer the zone.
     type: dict
     suboptions:
@@ -117,6 +126,18 @@ options:
           - Whether O(records) may be empty, so that all in the scope goes.
         type: bool
         default: false
+  max_share:
+    description:
+      - How many percent of the record sets of a zone this task may change or remove, 0 to 100. It holds for O(zone)
+        and for each reverse zone that O(ptr) changes. A plan for more is refused, and nothing is changed. So a wrong
+        inventory does not empty a zone.
+      - Record sets that the task adds do not count. Those whose TTL alone changes do, also with O(lower_ttl).
+      - The share is of all record sets of the zone but the SOA record, the zone's own NS record set, DNSSEC records and
+        the C(_writer) record. Zones with fewer than 10 of them are not guarded.
+      - Where the answer depends on it, the zone is read by a transfer. Where the key may not transfer it, the plan is
+        refused, unless this is V(100). Changes of up to 3 record sets with the default never depend on it.
+    type: float
+    default: 30
   lower_ttl:
     description:
       - Do not make the change. Lower the TTL of every record set whose data would change, or that would go, to at
@@ -267,83 +288,15 @@ servers:
     problem:
       description: Why not.
       type: str
-before:
-  description: For each changed record set that was there, by name and type, its TTL and value.
-  returned: always
-  type: dict
-after:
-  description: For each changed record set that is to be there, by name and type, its TTL and value.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.options import PRUNE, RECORD, SERVER
-from ..module_utils._dns.record_sets_operation import RecordSets
-from ..module_utils._ports.dns_server import DnsServer
-from ..module_utils._ports.dnssec import DnssecValidator
-from ..module_utils._ports.files import Files
+from ..module_utils._core.operation import module, run
+from ..module_utils._dns.records.record_sets_operation import SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **SERVER,
-            "zone": {"type": "str", "required": True},
-            "records": {"type": "list", "elements": "dict", "required": True, "options": RECORD},
-            "ttl": {"type": "int", "default": 3600},
-            "ptr": {"type": "bool", "default": False},
-            "prune": {"type": "dict", "options": PRUNE},
-            "lower_ttl": {"type": "int"},
-            "servers": {"type": "list", "elements": "str", "default": []},
-            "wait_for": {
-                "type": "str",
-                "choices": ["all", "majority", "primary"],
-                "default": "all",
-            },
-            "wait_timeout": {"type": "float", "default": 30},
-            "retry_for": {"type": "float", "default": 5},
-            "validate_dnssec": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    files = Files()
-    validator = DnssecValidator()
-    run(
-        RecordSets(DnsServer, files.read, SystemClock(), validator, files.exposed, files.listing),
-        module,
-    )
+    run(wiring.dns_record_sets(), module(SPEC))
 
 
 if __name__ == "__main__":

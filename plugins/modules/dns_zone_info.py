@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dns_zone_info
-short_description: Tell serial, role and lag of every zone on every server
+short_description: Show serial, role and lag of every zone on every server
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -64,11 +64,11 @@ zones:
       type: int
       sample: 2026112001
     writer:
-      description: The node that took over writing last, as the zone itself tells; null where it does not.
+      description: The node that took over writing last, as the zone itself says; null where it does not.
       type: str
       sample: node1
     epoch:
-      description: The number of that take-over; null where the zone does not tell.
+      description: The number of that take-over; null where the zone does not say.
       type: int
       sample: 3
     in_sync:
@@ -89,7 +89,7 @@ zones:
           sample: node1
         role:
           description:
-            - V(writer) or V(follower) where the zone tells who the writer is and the server tells who it is,
+            - V(writer) or V(follower) where the zone names the writer and the server names itself,
               V(authoritative) where one of them does not, V(not_authoritative) where the server does not hold the zone,
               and V(unreachable) where it did not answer.
           type: str
@@ -113,27 +113,13 @@ duration:
   sample: 0.02
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import inform
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.options import SERVER
-from ..module_utils._dns.zone_info import ZoneInfo
-from ..module_utils._ports.dns_server import DnsServer
-from ..module_utils._ports.files import Files
+from ..module_utils._core.operation import inform, module
+from ..module_utils._dns.records.zone_info import SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **SERVER,
-            "zones": {"type": "list", "elements": "str", "required": True},
-            "servers": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
-    )
-    files = Files()
-    inform(ZoneInfo(DnsServer, files.read, SystemClock(), files.listing).look, module)
+    inform(wiring.dns_zone_info().look, module(SPEC))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_cache
-short_description: Keep disk images on a hypervisor before and after they are needed
+short_description: Fetch, pin, prune and verify the cached disk images of a hypervisor
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -15,7 +15,7 @@ description:
   - The cache holds the images that M(debvisor.hci.volume_image) fills volumes with. They stand in the folder of
     libvirt's pool C(images), each under its SHA-256, so that one image that has two addresses is there once, and an
     address that has a new image does not serve the old one.
-  - An image is verified before it gets its name. What is told of it is kept beside it, with what identifies the file,
+  - An image is verified before it gets its name. What is known of it is kept beside it, with what identifies the file,
     so that a look-up notices a file that was changed since; it is then verified again, and put into quarantine and
     fetched anew where it is bad.
   - This module fetches images ahead of their use, pins them, removes them, verifies them again, and prunes the cache.
@@ -30,8 +30,8 @@ options:
         O(image_url) or O(checksum) names one.
       - With V(absent), the image that they name is not in the cache. With O(image_url), every image that came from
         there goes. One that is in use is never removed.
-      - V(pruned) removes the images that were not used for longest until the limits hold, and what downloads and
-        removals that were cut off have left.
+      - V(pruned) removes the images that were not used for longest until the limits hold, and what interrupted
+        downloads and removals have left.
       - V(verified) reads all images, or the one that O(checksum) names, and puts those into quarantine that are not
         what their name says.
     type: str
@@ -63,7 +63,7 @@ options:
     type: str
   leftover_age:
     description:
-      - With O(state=pruned), parts of downloads that nobody goes on with, images in quarantine and other leftovers go
+      - With O(state=pruned), abandoned parts of downloads, images in quarantine and other leftovers go
         once they are so many seconds old.
     type: float
     default: 604800
@@ -166,87 +166,16 @@ damaged:
   returned: with O(state=verified)
   type: list
   elements: str
-before:
-  description: The images that were looked at, as they were; with O(state=present) also folder and pool.
-  returned: always
-  type: dict
-after:
-  description: The same as they are to be.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from functools import partial
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core import settings
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._ports.image_folder import ImageFolder
-from ..module_utils._ports.image_options import SPEC, image_at
-from ..module_utils._ports.libvirt_pool import LibvirtPool
-from ..module_utils._storage import pool
-from ..module_utils._storage.cache_operation import ImageCaching
+from ..module_utils._core.operation import module, run
+from ..module_utils._storage.images.cache_plan import SPEC
+from ..module_utils._wiring import storage
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **SPEC,
-            "state": {
-                "type": "str",
-                "choices": ["present", "absent", "pruned", "verified"],
-                "default": "present",
-            },
-            "path": {"type": "path"},
-            "pinned": {"type": "bool"},
-            "max_age": {"type": "float"},
-            "max_bytes": {"type": "str"},
-            "min_free": {"type": "str"},
-            "leftover_age": {"type": "float", "default": 604800},
-            "timeout": {"type": "float", "default": 3600},
-        },
-        supports_check_mode=True,
-    )
-    run(
-        ImageCaching(
-            partial(ImageFolder, locks=settings.lock_dir()),
-            LibvirtPool(pool.POOL),
-            SystemClock(),
-            image_at(module.params),
-        ),
-        module,
-        lock_timeout=module.params["timeout"],
-    )
+    this = module(SPEC)
+    run(storage.image_cache(this.params), this, lock_timeout=this.params["timeout"])
 
 
 if __name__ == "__main__":

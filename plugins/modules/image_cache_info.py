@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_cache_info
-short_description: Show which disk images a hypervisor keeps
+short_description: List the disk images in a hypervisor's cache
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Tells which images are in the cache of a hypervisor, who keeps them there, what else is in its folder, and how much
+  - Lists the images in the cache of a hypervisor, which are pinned or in use, what else is in its folder, and how much
     room is left.
   - No image is read for that; M(debvisor.hci.image_cache) with O(debvisor.hci.image_cache#module:state=verified) does.
 extends_documentation_fragment:
@@ -87,7 +87,7 @@ images:
       description: Whether it is the file that was verified; else the next run that wants it verifies it again.
       type: bool
     verified_at:
-      description: When it was verified last, in UTC; empty where nobody knows.
+      description: When it was verified last, in UTC; empty where that is unknown.
       type: str
     last_used:
       description: When it was used last, in UTC.
@@ -114,7 +114,7 @@ quarantine:
       description: When it was put there, in UTC.
       type: str
 parts:
-  description: Downloads that were cut off. The next run that wants the image goes on with them.
+  description: Interrupted downloads. The next run that wants the image resumes them.
   returned: success
   type: list
   elements: dict
@@ -123,7 +123,7 @@ parts:
       description: Where it is.
       type: str
     name:
-      description: The image that it is to become, or C(origin-...) where nobody knows its digest.
+      description: The image that it is to become, or C(origin-...) while its digest is unknown.
       type: str
     room:
       description: Bytes that it takes on disk.
@@ -152,32 +152,18 @@ totals:
       description: Bytes that are free on the file system.
       type: int
 duration:
-  description: How long it took to find out, in seconds.
+  description: How long the lookup took, in seconds.
   returned: success
   type: float
 """
 
-from functools import partial
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core import settings
-from ..module_utils._core.operation import inform
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._ports.image_folder import ImageFolder
-from ..module_utils._ports.libvirt_pool import LibvirtPool
-from ..module_utils._storage import pool
-from ..module_utils._storage.cache_looking import CacheLooking
+from ..module_utils._core.operation import inform, module
+from ..module_utils._storage.images.cache_looking import SPEC
+from ..module_utils._wiring import storage
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"path": {"type": "path"}},
-        supports_check_mode=True,
-    )
-    folders = partial(ImageFolder, locks=settings.lock_dir())
-    looking = CacheLooking(folders, LibvirtPool(pool.POOL), SystemClock())
-    inform(looking.look, module)
+    inform(storage.cache_contents().look, module(SPEC))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: nft_ban
-short_description: Cut networks off for a time, and lift that again
+short_description: Ban networks for a limited time
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -60,7 +60,7 @@ options:
     type: str
   source:
     description:
-      - What made somebody ask, such as the name of an alert or the number of a ticket.
+      - The cause, such as the name of an alert or the number of a ticket.
     type: str
   renew:
     description:
@@ -69,24 +69,30 @@ options:
     default: false
   protected:
     description:
-      - Further networks that must not be cut off.
+      - Further networks that must not be banned.
     type: list
     elements: str
     default: []
+  max_share:
+    description:
+      - How much of all IPv4 or IPv6 addresses the networks may cover together, in percent. A list that covers more is
+        refused, as it is most likely wrong.
+    type: float
+    default: 1
 seealso:
   - module: debvisor.hci.nft_blocklist
   - module: debvisor.hci.block_info
 """
 
 EXAMPLES = r"""
-- name: Cut off who guesses passwords
+- name: Ban a source of password guesses
   debvisor.hci.nft_ban:
     networks: [203.0.113.7, "2001:db8:bad::/48"]
     ttl: 2h
     reason: guesses passwords
     source: alert SshBruteForce
 
-- name: Let them in again
+- name: Lift the ban
   debvisor.hci.nft_ban:
     networks: [203.0.113.7]
     state: absent
@@ -112,69 +118,24 @@ bans:
       description: Why.
       type: str
     requester:
-      description: Who asked.
+      description: Who asked for it.
       type: str
     source:
-      description: What made somebody ask.
+      description: The cause.
       type: str
 count:
   description: How many bans are then in force on this host.
   returned: success
   type: int
-actions:
-  description: The ordered steps, done or in check mode foretold. Each has C(verb), C(target), C(effect) and C(undo).
-  returned: always
-  type: list
-  elements: dict
-before:
-  description: The bans that change, as they were.
-  returned: always
-  type: dict
-after:
-  description: The bans that change, as they then are.
-  returned: always
-  type: dict
-transaction:
-  description: The name of this run in the journal and in the audit log.
-  returned: always
-  type: str
-duration:
-  description: How long the run took, in seconds.
-  returned: always
-  type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core import settings
-from ..module_utils._core.audit import requester
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._firewall.ban_operation import NftBan
-from ..module_utils._firewall.looking import Looking
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.nft import Nft
-from ..module_utils._ports.surroundings import Surroundings
+from ..module_utils._core.operation import module, run
+from ..module_utils._firewall.ban_operation import SPEC
+from ..module_utils._wiring import firewall
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "networks": {"type": "list", "elements": "str", "default": []},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "ttl": {"type": "str", "default": "1h"},
-            "reason": {"type": "str"},
-            "requester": {"type": "str"},
-            "source": {"type": "str"},
-            "renew": {"type": "bool", "default": False},
-            "protected": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
-    )
-    files, clock = Files(), SystemClock()
-    looking = Looking(files, clock, str(settings.blocklist_store()), str(settings.ban_book()))
-    asker = " ".join(requester().values())
-    run(NftBan(Nft(), files, Surroundings(), clock, looking, asker), module)
+    run(firewall.nft_ban(), module(SPEC))
 
 
 if __name__ == "__main__":

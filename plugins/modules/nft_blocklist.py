@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: nft_blocklist
-short_description: Drop packets from listed networks, a million of them if need be
+short_description: Drop packets from listed networks, up to a million
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -18,7 +18,7 @@ description:
   - What allow lists name is taken out of the block lists, by splitting networks around it, and is let through first by
     rules of its own. So are protected networks, which are the addresses and gateways of this host, where the connection
     for this change came from, link-local and loopback addresses, and what O(protected) names.
-  - Packets of connections that are established, and of the loopback interface, are not looked at.
+  - Packets of connections that are established, and of the loopback interface, are not checked.
   - Lists are plain text with one address, network or range (C(first-last)) a line, IPv4 or IPv6. C(#) and C(;) begin a
     comment. Every line that is wrong is named, and then nothing is changed.
   - What is in force is kept in C(/var/lib/debvisor/firewall/blocklist) for the next boot, and for
@@ -71,12 +71,12 @@ options:
     default: []
   max_share:
     description:
-      - The part of a family's address space that one list may cover at most. A list that covers more is refused.
+      - How much of all IPv4 or IPv6 addresses one list may cover, in percent. A list that covers more is refused.
     type: float
-    default: 0.1
+    default: 10
   strict:
     description:
-      - Refuse lines that have bits beyond their prefix, such as C(10.1.2.3/8), instead of telling of them.
+      - Refuse lines that have bits beyond their prefix, such as C(10.1.2.3/8), instead of warning about them.
     type: bool
     default: false
   rebuild:
@@ -94,8 +94,8 @@ notes:
   - Frames that a bridge passes on to guests meet the lists only where C(br_netfilter) is loaded, and
     C(net.bridge.bridge-nf-call-iptables) and C(net.bridge.bridge-nf-call-ip6tables) are 1. Where that leaves guests
     within reach there is a warning whenever elements come.
-  - Changes that other programs made to the table's rules or sets are found and mended. Elements that they added to a
-    set or took out of it are not seen; O(rebuild=true) mends that, and so does a reload of
+  - Changes that other programs made to the table's rules or sets are found and repaired. Elements that they added to a
+    set or took out of it are not seen; O(rebuild=true) repairs that, and so does a reload of
     C(debvisor-blocklist.service), where the role P(debvisor.hci.blocklist#role) has installed that.
 seealso:
   - module: debvisor.hci.nft_ban
@@ -140,7 +140,7 @@ lists:
       description: How many elements it has in the kernel, after the allow lists were taken out, by family.
       type: dict
     prefix_lengths:
-      description: The prefix lengths of them, by family. Each costs a new connection one look-up.
+      description: The prefix lengths of them, by family. Each costs a new connection one lookup.
       type: dict
 protected_met:
   description: Lines of the lists that would have blocked something protected.
@@ -165,64 +165,15 @@ problems:
   returned: when the lists are refused
   type: list
   elements: dict
-actions:
-  description: The ordered steps, done or in check mode foretold. Each has C(verb), C(target), C(effect) and C(undo).
-  returned: always
-  type: list
-  elements: dict
-before:
-  description: How many elements each list had, by family.
-  returned: always
-  type: dict
-after:
-  description: How many elements each list then has, by family.
-  returned: always
-  type: dict
-transaction:
-  description: The name of this run in the journal and in the audit log.
-  returned: always
-  type: str
-duration:
-  description: How long the run took, in seconds.
-  returned: always
-  type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core import settings
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._firewall.blocklist_operation import Blocklist
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.nft import Nft
-from ..module_utils._ports.surroundings import Surroundings
+from ..module_utils._core.operation import module, run
+from ..module_utils._firewall.blocklist_options import SPEC
+from ..module_utils._wiring import firewall
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "lists": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "action": {"type": "str", "choices": ["block", "allow"], "default": "block"},
-                    "files": {"type": "list", "elements": "path", "default": []},
-                    "entries": {"type": "list", "elements": "str", "default": []},
-                },
-            },
-            "protected": {"type": "list", "elements": "str", "default": []},
-            "max_share": {"type": "float", "default": 0.1},
-            "strict": {"type": "bool", "default": False},
-            "rebuild": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-        required_if=[("state", "present", ["lists"])],
-        supports_check_mode=True,
-    )
-    store = str(settings.blocklist_store())
-    run(Blocklist(Nft(), Files(), Surroundings(), SystemClock(), store), module)
+    run(firewall.nft_blocklist(), module(SPEC))
 
 
 if __name__ == "__main__":

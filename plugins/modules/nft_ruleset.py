@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: nft_ruleset
-short_description: Let in what is named, drop the rest, and lock nobody out
+short_description: Manage the baseline packet filter with confirmation over a new connection
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -15,9 +15,9 @@ description:
   - Makes the nftables table C(inet debvisor_filter) admit the services that O(openings) names, and what a host cannot
     do without; the rest of what comes in is logged at a bounded rate and dropped. It has no forward and no output
     chain.
-  - Tables of others are left alone. A table of that name without our comment is somebody else's, and refused.
+  - Tables of others are left alone. A table of that name without our comment is refused.
   - The rules are first loaded into a network namespace of their own. What the kernel lists there is compared with what
-    is in force, so that a rule which was changed by hand is seen and mended.
+    is in force, so that a rule which was changed by hand is found and repaired.
   - Where the rules change, there is a warning about open TCP connections from others that these rules would not let in
     again, as from a network of the cluster's own that no opening names.
   - A file brings the rules back at boot. It is replaced when the rules are confirmed, so that a restart before brings
@@ -71,7 +71,7 @@ options:
         required: true
       sources:
         description:
-          - Addresses and networks that may come. An empty list is nobody.
+          - Addresses and networks that may come. An empty list admits no one.
         type: list
         elements: str
         default: [any]
@@ -89,7 +89,7 @@ options:
         default: [any]
   allow_lockout:
     description:
-      - Try rules also where none of them admits the address that this SSH session comes from. They are taken back
+      - Try rules also where none of them admits the address that this SSH session comes from. They are rolled back
         unless a new connection can be opened.
     type: bool
     default: false
@@ -148,84 +148,17 @@ after:
   description: What is to be, in the same terms.
   returned: always
   type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._core import settings
-from ..module_utils._core.confirmation import OPTIONS
-from ..module_utils._core.operation import run
-from ..module_utils._firewall.ruleset_operation import NftRuleset
-from ..module_utils._ports import ssh_session, tcp_table
-from ..module_utils._ports.dead_man import TransientTimer
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.nft import Nft
+from ..module_utils._core.operation import module, run
+from ..module_utils._firewall.ruleset_operation import SPEC
+from ..module_utils._ports.host.revert_timer import TransientTimer
+from ..module_utils._wiring.firewall import nft_ruleset
 
 
 def main() -> None:
-    several = {"type": "list", "elements": "str", "default": []}
-    anything = {"type": "list", "elements": "str", "default": ["any"]}
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "services": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "ports": several,
-                    "protocols": several,
-                },
-            },
-            "openings": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "service": {"type": "str", "required": True},
-                    "sources": anything,
-                    "destinations": anything,
-                    "interfaces": anything,
-                },
-            },
-            "allow_lockout": {"type": "bool", "default": False},
-            **OPTIONS,
-        },
-        supports_check_mode=True,
-    )
-    operation = NftRuleset(
-        Nft(), Files(), ssh_session.client, tcp_table.incoming, str(settings.firewall_dir())
-    )
-    run(operation, module, dead_man=TransientTimer(str(settings.LIBEXEC_DIR)))
+    run(nft_ruleset(), module(SPEC), revert_timer=TransientTimer(str(settings.LIBEXEC_DIR)))
 
 
 if __name__ == "__main__":

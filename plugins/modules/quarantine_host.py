@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: quarantine_host
-short_description: Cut a host off but for named paths, and undo it exactly
+short_description: Isolate a host except for named paths, and release it
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -17,7 +17,7 @@ description:
   - What stays are the named paths, the path that Ansible came by, the loopback interface, ARP, and what IPv6 needs to
     find neighbours on the link. Flows that were open before are cut, too. The rules are in force again after a restart,
     by a unit that the role C(debvisor.hci.node) installs.
-  - It proves that none of O(strangers) can be reached any more, and takes everything back where one can.
+  - It proves that none of O(forbidden_peers) can be reached any more, and rolls everything back where one can.
   - With O(state=released) everything is as it was before. Guests that were paused go on, those that were shut down
     start.
 extends_documentation_fragment:
@@ -119,7 +119,7 @@ options:
       - Name of the host that may be cut off although others may lose their quorum, or copies of their data, with it.
     type: str
     default: ""
-  strangers:
+  forbidden_peers:
     description:
       - Addresses of others that the host must not reach any more. Those at the end of a named path are passed over.
       - They are tried at port 22, before and afterwards. Those that did not answer before prove nothing.
@@ -153,7 +153,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Cut a host off, and let it send its logs
+- name: Isolate a host that may still send its logs
   debvisor.hci.quarantine_host:
     host: node3
     reason: beacons to a known address
@@ -163,7 +163,7 @@ EXAMPLES = r"""
     evidence:
       - networks: [192.0.2.99]
         ports: [6514]
-    strangers: [192.0.2.11, "2001:db8::11"]
+    forbidden_peers: [192.0.2.11, "2001:db8::11"]
 
 - name: Let it back
   debvisor.hci.quarantine_host:
@@ -176,8 +176,8 @@ awaiting:
   description: The C(transaction) that is to be confirmed, and the C(seconds) that are left for it.
   returned: when the host was cut off, until it is confirmed
   type: dict
-strangers:
-  description: Those of O(strangers) that no named path leads to. They must not reach the host either; try it there.
+forbidden_peers:
+  description: Those of O(forbidden_peers) outside every named path. They must not reach the host either; try it there.
   returned: success
   type: list
   elements: str
@@ -214,96 +214,18 @@ after:
     evidence:
       description: The C(path) of the bundle on the host, and its C(sha256).
       type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 1.7
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._core import settings
-from ..module_utils._core.confirmation import OPTIONS
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._firewall.quarantine_operation import Ports, QuarantineHost
-from ..module_utils._ports import ssh_session
-from ..module_utils._ports.dead_man import TransientTimer
-from ..module_utils._ports.evidence import EvidenceRecorder
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.libvirt_host import LibvirtHost
-from ..module_utils._ports.nft import Nft
-from ..module_utils._ports.system_log import SystemLog
-from ..module_utils._ports.tcp_probe import TcpProbe
-
-STRINGS = {"type": "list", "elements": "str"}
-PORTS = {"type": "list", "elements": "int"}
-MANAGEMENT = {
-    "networks": {**STRINGS, "required": True},
-    "ports": {**PORTS, "default": [22]},
-}
-EVIDENCE = {
-    "networks": {**STRINGS, "required": True},
-    "ports": {**PORTS, "required": True},
-    "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
-    "direction": {"type": "str", "choices": ["outbound", "inbound"], "default": "outbound"},
-}
-METRICS = "/var/lib/prometheus/node-exporter/debvisor_quarantine.prom"
+from ..module_utils._core.operation import module, run
+from ..module_utils._firewall.quarantine_options import SPEC
+from ..module_utils._ports.host.revert_timer import TransientTimer
+from ..module_utils._wiring import firewall
 
 
 def main() -> None:
-    dicts = {"type": "list", "elements": "dict", "default": []}
-    states, policies = ["quarantined", "released"], ["pause", "shutdown", "leave"]
-    module = AnsibleModule(
-        argument_spec={
-            "host": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": states, "default": "quarantined"},
-            "reason": {"type": "str"},
-            "requester": {"type": "str", "default": ""},
-            "management": {**dicts, "options": MANAGEMENT},
-            "evidence": {**dicts, "options": EVIDENCE},
-            "shared_addresses": {**STRINGS, "default": []},
-            "guests": {"type": "str", "choices": policies, "default": "pause"},
-            "quorum_roles": {**STRINGS, "default": []},
-            "cut_off_quorum_member": {"type": "str", "default": ""},
-            "strangers": {**STRINGS, "default": []},
-            "journal_minutes": {"type": "int", "default": 60},
-            "metrics_file": {"type": "path", "default": METRICS},
-            **OPTIONS,
-            "confirm_within": {"type": "float", "default": 180},
-        },
-        required_if=[("state", "quarantined", ["reason"])],
-        supports_check_mode=True,
-    )
-    ports = Ports(
-        Nft(), Files(), LibvirtHost(), EvidenceRecorder(), TcpProbe(), SystemLog(), ssh_session.client, SystemClock()
-    )  # fmt: skip
-    operation = QuarantineHost(ports, str(settings.firewall_dir()))
-    run(operation, module, dead_man=TransientTimer(str(settings.LIBEXEC_DIR)))
+    timer = TransientTimer(str(settings.LIBEXEC_DIR))
+    run(firewall.quarantine_host(), module(SPEC), revert_timer=timer)
 
 
 if __name__ == "__main__":

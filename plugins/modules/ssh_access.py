@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ssh_access
-short_description: Ask for a second factor at SSH logins, and lock nobody out
+short_description: Require a second factor at SSH logins
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -16,7 +16,7 @@ description:
   - Nothing is changed before every condition holds that could lock people out else. All that do not are listed at once.
   - The change stays only where the action plugin of the same name proves it over new connections from the control node.
     A canary account enters with key and code, and with neither alone, nor with a wrong code or a password; the
-    break-glass account enters; and so does Ansible itself. Else the host takes the change back by itself, also over a
+    break-glass account enters; and so does Ansible itself. Else the host rolls the change back by itself, also over a
     restart.
   - sshd reads its configuration without being restarted, so sessions live on.
   - Run M(debvisor.hci.totp_secret) before, and the role debvisor.hci.node, which installs the program that takes a
@@ -94,7 +94,7 @@ left_out:
   type: list
   elements: str
 sessions:
-  description: Who is logged in now, by C(user) and C(terminal). Nobody of them is thrown out.
+  description: Who is logged in now, by C(user) and C(terminal). Their sessions go on.
   returned: O(state=enforced)
   type: list
   elements: dict
@@ -102,8 +102,8 @@ confirmed:
   description: Whether the change was proven and confirmed over new connections.
   returned: when something changed
   type: bool
-taken_back:
-  description: Whether the change, which did not prove itself, is taken back already. Else the host does it in time.
+rolled_back:
+  description: Whether the change, which did not prove itself, is rolled back already. Else the revert timer does it.
   returned: when a proof failed
   type: bool
 proofs:
@@ -133,68 +133,18 @@ awaiting:
     seconds:
       description: How long it can be confirmed.
       type: float
-before:
-  description: Whether a second factor was asked for, as C(enforced).
-  returned: always
-  type: dict
-after:
-  description: The same, as it shall be.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._access.policy import OPTIONS as POLICY
+from ..module_utils._access.ssh_access_operation import SPEC
 from ..module_utils._core import settings
-from ..module_utils._core.confirmation import OPTIONS
-from ..module_utils._core.operation import run
-from ..module_utils._ports.dead_man import TransientTimer
-from ..module_utils._ports.ssh_access import ssh_access
+from ..module_utils._core.operation import module, run
+from ..module_utils._ports.host.revert_timer import TransientTimer
+from ..module_utils._wiring import access
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["enforced", "absent"], "default": "enforced"},
-            **POLICY,
-            **OPTIONS,
-        },
-        supports_check_mode=True,
-    )
-    run(
-        ssh_access(**settings.ssh_access_places()),
-        module,
-        dead_man=TransientTimer(str(settings.LIBEXEC_DIR)),
-    )
+    timer = TransientTimer(str(settings.LIBEXEC_DIR))
+    run(access.ssh_access(), module(SPEC), revert_timer=timer)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ssh_access_info
-short_description: Tell whether a second factor can be asked for at SSH logins
+short_description: Check whether a second factor can be required at SSH logins
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
   - Judges every condition that M(debvisor.hci.ssh_access) asks for before it changes anything, and reports all of them.
-  - What sshd would do is told by sshd itself, with the drop-in in a mount namespace that nobody else sees.
+  - What sshd would do is read from sshd itself, with the drop-in in a private mount namespace.
 extends_documentation_fragment:
   - debvisor.hci.attributes.info
   - debvisor.hci.ssh_access
@@ -79,28 +79,24 @@ left_out:
   type: list
   elements: str
 sessions:
-  description: Who is logged in now, by C(user) and C(terminal). Nobody of them is thrown out.
+  description: Who is logged in now, by C(user) and C(terminal). Their sessions go on.
   returned: success
   type: list
   elements: dict
 duration:
-  description: How long the look took, in seconds, without the start of the module.
+  description: How long the check took, in seconds, without the start of the module.
   returned: success
   type: float
   sample: 0.2
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._access.policy import OPTIONS
-from ..module_utils._core import settings
-from ..module_utils._core.operation import inform
-from ..module_utils._ports.ssh_access import ssh_access
+from ..module_utils._access.ssh_access_operation import INFO_SPEC
+from ..module_utils._core.operation import inform, module
+from ..module_utils._wiring import access
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={**OPTIONS}, supports_check_mode=True)
-    inform(ssh_access(**settings.ssh_access_places()).look, module)
+    inform(access.ssh_access().look, module(INFO_SPEC))
 
 
 if __name__ == "__main__":

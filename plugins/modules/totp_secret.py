@@ -67,7 +67,7 @@ options:
         authenticator goes on as it is. Options that keep a code from being used twice and limit attempts are added.
       - Nothing is read where the user is enrolled already. The file is left where it is, because the PAM configuration
         in force may still use it; remove it once codes are demanded by the role debvisor.hci.mfa.
-      - Has to belong to the user or to root, and be readable by nobody else.
+      - Has to belong to the user or to root, and be readable by no other account.
     type: path
   code:
     description:
@@ -213,85 +213,15 @@ after:
   description: The same, as it shall be.
   returned: always
   type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-import socket
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._access.totp_secret_operation import TotpSecret
-from ..module_utils._core.operation import run
-from ..module_utils._core.settings import totp_dir
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.one_time_codes import OneTimeCodes
-from ..module_utils._ports.openpgp_sealer import OpenPgpSealer
-from ..module_utils._ports.qr_codes import QrCodes
+from ..module_utils._access.totp_secret_options import SPEC
+from ..module_utils._core.operation import module, run
+from ..module_utils._wiring import access
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "user": {"type": "str", "required": True},
-            "state": {
-                "type": "str",
-                "choices": ["present", "absent", "verified"],
-                "default": "present",
-            },
-            "regenerate": {
-                "type": "str",
-                "choices": ["never", "if_invalid", "always", "scratch_codes"],
-                "default": "never",
-            },
-            "secret": {"type": "str", "no_log": True},
-            "import_from": {"type": "path"},
-            "code": {"type": "str", "no_log": True},
-            "issuer": {"type": "str", "default": "debvisor"},
-            "label": {"type": "str"},
-            "scratch_codes": {"type": "int", "default": 5},
-            "deliver": {"type": "str", "choices": ["none", "file", "encrypted"], "default": "none"},
-            "deliver_to": {"type": "path"},
-            "recipient": {"type": "str"},
-            "qr": {"type": "str", "choices": ["none", "terminal", "png"], "default": "none"},
-        },
-        required_if=[
-            ("state", "verified", ["code"]),
-            ("deliver", "file", ["deliver_to"]),
-            ("deliver", "encrypted", ["recipient"]),
-        ],
-        mutually_exclusive=[("secret", "import_from")],
-        supports_check_mode=True,
-    )
-    ports = (SystemClock(), OneTimeCodes(), QrCodes(), OpenPgpSealer())
-    run(TotpSecret(Files(), str(totp_dir()), *ports, socket.gethostname()), module)
+    run(access.totp_secret(), module(SPEC))
 
 
 if __name__ == "__main__":

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: totp_secret_info
-short_description: Tell who is enrolled for time-based one-time codes
+short_description: List who is enrolled for time-based one-time codes
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Tells of each user whether a second factor is there that the PAM module would take, since when, when it was last
+  - Returns for each user whether a second factor is there that the PAM module would take, since when, when it was last
     used, and how many scratch codes are left. Secrets and codes are never shown.
-  - Tells whether logins can be recorded. The PAM module writes the user's file anew at each login, and lets nobody in
+  - Returns whether logins can be recorded. The PAM module writes the user's file anew at each login, and refuses logins
     where it cannot - on a full disk, or on a file system that is read-only.
 extends_documentation_fragment:
   - debvisor.hci.attributes.info
 options:
   users:
     description:
-      - Whom to tell of. Without it, of all who have a file in the store.
+      - The users to report. Without it, all who have a file in the store.
     type: list
     elements: str
 seealso:
@@ -34,7 +34,7 @@ EXAMPLES = r"""
     users: [anna, ben]
   register: factors
 
-- name: Stop where somebody is not
+- name: Fail where a user is not enrolled
   ansible.builtin.assert:
     that: factors.users | rejectattr('enrolled') | list | length == 0
 """
@@ -92,20 +92,13 @@ duration:
   sample: 0.01
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._access.totp_secret_info import TotpSecretInfo
-from ..module_utils._core.operation import inform
-from ..module_utils._core.settings import totp_dir
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.totp_store import TotpStore
+from ..module_utils._access.totp_secret_info import SPEC
+from ..module_utils._core.operation import inform, module
+from ..module_utils._wiring import access
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"users": {"type": "list", "elements": "str"}}, supports_check_mode=True
-    )
-    inform(TotpSecretInfo(Files(), TotpStore(totp_dir()), str(totp_dir())).look, module)
+    inform(access.totp_secret_info().look, module(SPEC))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ description:
     C(named) includes it, C(nsupdate -k) and the DNS modules of this collection read it.
   - A new secret comes from the operating system's random source and is as long as the digest of the algorithm.
   - The file appears whole or not at all, with owner and mode right from its first byte.
-  - The secret is never shown. The result and the diff tell its fingerprint.
+  - The secret is never shown. The result and the diff show its fingerprint.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation
@@ -149,77 +149,15 @@ mode:
   returned: O(state=present), and not in check mode
   type: str
   sample: '0640'
-before:
-  description: The key file as it was, with the fingerprint in place of the secret; empty where there was none.
-  returned: always
-  type: dict
-after:
-  description: The key file as it is to be; empty where there is to be none.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.tsig_key_operation import TsigKey
-from ..module_utils._ports.files import Files
+from ..module_utils._core.operation import module, run
+from ..module_utils._dns.keys.tsig_key_operation import SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "name": {"type": "str"},
-            "algorithm": {
-                "type": "str",
-                "choices": ["hmac-sha256", "hmac-sha384", "hmac-sha512"],
-                "default": "hmac-sha256",
-            },
-            "secret": {"type": "str", "no_log": True},
-            "regenerate": {
-                "type": "str",
-                "choices": ["never", "if_invalid", "always"],
-                "default": "never",
-            },
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "owner": {"type": "str"},
-            "group": {"type": "str"},
-            "mode": {"type": "raw", "default": "0640"},
-        },
-        required_if=[("state", "present", ["name"])],
-        supports_check_mode=True,
-    )
-    run(TsigKey(Files(), SystemClock()), module)
+    run(wiring.tsig_key(), module(SPEC))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tsig_key_info
-short_description: Tell name, fingerprint and age of a TSIG key file
+short_description: Show name, fingerprint and age of a TSIG key file
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Reads one key file in BIND's format and tells what may be known of the key. The secret is never shown.
+  - Reads one key file in BIND's format and returns what may be known of the key. The secret is never shown.
   - Fails where the file is there and is not one whole TSIG key.
 extends_documentation_fragment:
   - debvisor.hci.attributes.info
@@ -95,20 +95,13 @@ duration:
   sample: 0.01
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import inform
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.tsig_key_operation import TsigKeyInfo
-from ..module_utils._ports.files import Files
+from ..module_utils._core.operation import inform, module
+from ..module_utils._dns.keys.tsig_key_operation import INFO_SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"path": {"type": "path", "required": True}},
-        supports_check_mode=True,
-    )
-    inform(TsigKeyInfo(Files(), SystemClock()).look, module)
+    inform(wiring.tsig_key_info().look, module(INFO_SPEC))
 
 
 if __name__ == "__main__":

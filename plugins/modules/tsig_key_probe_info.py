@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tsig_key_probe_info
-short_description: See that servers accept TSIG keys
+short_description: Check that servers accept TSIG keys
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -92,31 +92,13 @@ duration:
   type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import inform
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.key_probe import KeyProbe
-from ..module_utils._ports.dns_server import DnsServer
-from ..module_utils._ports.files import Files
+from ..module_utils._core.operation import inform, module
+from ..module_utils._dns.keys.key_probe import SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
-            "folder": {"type": "path", "required": True},
-            "zone": {"type": "str", "required": True},
-            "server": {"type": "str", "required": True},
-            "peers": {"type": "list", "elements": "str", "default": []},
-            "peer_class": {"type": "str", "default": "debvisor-xfer"},
-            "port": {"type": "int", "default": 53},
-            "timeout": {"type": "float", "default": 3},
-            "retry_for": {"type": "float", "default": 10},
-        },
-        supports_check_mode=True,
-    )
-    inform(KeyProbe(Files(), DnsServer, SystemClock()).look, module)
+    inform(wiring.tsig_key_probe_info().look, module(SPEC))
 
 
 if __name__ == "__main__":

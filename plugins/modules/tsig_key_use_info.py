@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tsig_key_use_info
-short_description: Tell who used which TSIG key when
+short_description: List when clients last used which TSIG key
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Reads what the name server of this host noted of signed updates, transfers and notifications, and tells the last
+  - Reads what the name server of this host noted of signed updates, transfers and notifications, and returns the last
     use of each key, and by whom.
   - Where notes of the asked-for time were thrown away, nothing is known of it, and RV(quiet) is false.
 extends_documentation_fragment:
@@ -44,7 +44,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Wait until nobody uses the old key
+- name: Wait until the old key is out of use
   debvisor.hci.tsig_key_use_info:
     keys: [g1.debvisor-node]
     quiet_for: 60
@@ -65,7 +65,7 @@ recent:
   returned: success
   type: dict
 covered:
-  description: Whether the notes tell of all of the last O(quiet_for) seconds.
+  description: Whether the notes cover all of the last O(quiet_for) seconds.
   returned: success
   type: bool
 quiet:
@@ -78,25 +78,13 @@ duration:
   type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import inform
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.key_use import KeyUse
-from ..module_utils._ports.logs import Logs
+from ..module_utils._core.operation import inform, module
+from ..module_utils._dns.keys.key_use import SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
-            "quiet_for": {"type": "float", "default": 60},
-            "log": {"type": "path", "default": "/var/log/named/debvisor-keys.log"},
-            "kept_versions": {"type": "int", "default": 2},
-        },
-        supports_check_mode=True,
-    )
-    inform(KeyUse(Logs(), SystemClock()).look, module)
+    inform(wiring.tsig_key_use_info().look, module(SPEC))
 
 
 if __name__ == "__main__":

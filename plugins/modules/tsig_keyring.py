@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tsig_keyring
-short_description: Bring the TSIG keyring to a state, and seal for each host what it is to hold
+short_description: Manage the TSIG keyring and seal each host's keys
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -147,7 +147,7 @@ options:
     default: false
   recipients:
     description:
-      - For each host the public key that M(debvisor.hci.tsig_recipient) told. Hosts without one are passed over.
+      - For each host the public key that M(debvisor.hci.tsig_recipient) returned. Hosts without one are passed over.
     type: dict
     default: {}
 seealso:
@@ -157,7 +157,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Give every class of key a new generation that servers accept and nobody signs with yet
+- name: Give every class of key a new generation that servers accept and clients do not sign with yet
   debvisor.hci.tsig_keyring:
     path: /var/lib/debvisor/keyring.json
     state: introduced
@@ -199,93 +199,15 @@ sealed:
   description: For each recipient what it is to hold; only M(debvisor.hci.tsig_keys) on that host can open it.
   returned: success
   type: dict
-before:
-  description: The changed classes as they were, with fingerprints in the place of secrets.
-  returned: always
-  type: dict
-after:
-  description: The changed classes as they are to be.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.keyring_operation import STATES, TsigKeyring
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.sealing import Sealer
+from ..module_utils._core.operation import module, run
+from ..module_utils._dns.keys.keyring_operation import SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "classes": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "algorithm": {
-                        "type": "str",
-                        "choices": ["hmac-sha256", "hmac-sha384", "hmac-sha512"],
-                        "default": "hmac-sha256",
-                    },
-                    "purpose": {
-                        "type": "str",
-                        "choices": ["update", "transfer"],
-                        "default": "update",
-                    },
-                    "reads": {"type": "bool", "default": False},
-                    "servers": {"type": "list", "elements": "str", "default": []},
-                    "clients": {"type": "list", "elements": "str", "default": []},
-                    "grants": {"type": "list", "elements": "dict", "default": []},
-                },
-            },
-            "state": {"type": "str", "choices": list(STATES), "default": "present"},
-            "only": {"type": "list", "elements": "str", "default": []},
-            "min_age": {"type": "int", "default": 0},
-            "retire_after": {"type": "int", "default": 604800},
-            "proofs": {"type": "dict", "default": {}},
-            "used": {"type": "list", "elements": "str", "default": [], "no_log": False},
-            "absent": {"type": "list", "elements": "str", "default": []},
-            "found": {"type": "bool", "default": True},
-            "force": {"type": "bool", "default": False},
-            "recipients": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
-    run(TsigKeyring(Files(), Sealer(), SystemClock()), module)
+    run(wiring.tsig_keyring(), module(SPEC))
 
 
 if __name__ == "__main__":

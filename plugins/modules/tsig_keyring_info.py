@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tsig_keyring_info
-short_description: Tell the TSIG classes, their generations and ages
+short_description: List TSIG key classes, generations and ages
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
-  - Reads the keyring and tells what may be known of it. No secret is ever shown.
+  - Reads the keyring and returns what may be known of it. No secret is ever shown.
 extends_documentation_fragment:
   - debvisor.hci.attributes.info
 options:
@@ -57,19 +57,13 @@ duration:
   type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import inform
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.keyring_operation import TsigKeyringInfo
-from ..module_utils._ports.files import Files
+from ..module_utils._core.operation import inform, module
+from ..module_utils._dns.keys.keyring_operation import INFO_SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True
-    )
-    inform(TsigKeyringInfo(Files(), SystemClock()).look, module)
+    inform(wiring.tsig_keyring_info().look, module(INFO_SPEC))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ description:
   - New keys come first, then the server, then the switch, and old keys go last, so that no moment between is a bad
     one.
   - Where C(named) runs with the cluster's configuration, it must prove over the loopback address that it accepts each
-    valid key and knows none of the removed ones. Else everything is taken back.
+    valid key and knows none of the removed ones. Else everything is rolled back.
 extends_documentation_fragment:
   - debvisor.hci.attributes
   - debvisor.hci.operation
@@ -97,71 +97,15 @@ refused:
   returned: success, and not in check mode
   type: list
   elements: str
-before:
-  description: The key files and links as they were, with fingerprints in the place of secrets.
-  returned: always
-  type: dict
-after:
-  description: The key files and links as they are to be.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.host_keys_operation import TsigKeys
-from ..module_utils._dns.recipient_operation import read_private
-from ..module_utils._ports.bind import local_bind
-from ..module_utils._ports.dns_server import DnsServer
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.sealing import Opener
+from ..module_utils._core.operation import module, run
+from ..module_utils._dns.keys.tsig_keys_operation import SPEC
+from ..module_utils._wiring import dns as wiring
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "sealed": {"type": "str", "required": True, "no_log": False},
-            "private_key": {"type": "path", "required": True, "no_log": False},
-            "folder": {"type": "path", "required": True},
-            "group": {"type": "str", "default": "bind"},
-            "peers": {"type": "list", "elements": "str", "default": []},
-            "peer_class": {"type": "str", "default": "debvisor-xfer"},
-        },
-        supports_check_mode=True,
-    )
-    files = Files()
-    opener = Opener(lambda: read_private(files.read, module.params["private_key"]))
-    run(TsigKeys(files, opener, local_bind(), DnsServer, SystemClock()), module)
+    run(wiring.tsig_keys(), module(SPEC))
 
 
 if __name__ == "__main__":

@@ -44,57 +44,15 @@ public:
   returned: success
   type: str
   sample: 8Wc1jHxeuZRmjzPUAqLZ4WJcSKQdk9zgEpcrKAz0HHI=
-before:
-  description: Empty.
-  returned: always
-  type: dict
-after:
-  description: Empty, or that a private key was made.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import run
-from ..module_utils._dns.recipient_operation import TsigRecipient
-from ..module_utils._ports.files import Files
-from ..module_utils._ports.sealing import draw_private, public_of
+from ..module_utils._core.operation import module, run
+from ..module_utils._dns.keys.recipient_operation import SPEC
+from ..module_utils._wiring import dns
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True
-    )
-    run(TsigRecipient(Files(), draw_private, public_of), module)
+    run(dns.tsig_recipient(), module(SPEC))
 
 
 if __name__ == "__main__":

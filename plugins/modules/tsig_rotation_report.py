@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tsig_rotation_report
-short_description: Write down what came of a rotation of TSIG keys
+short_description: Write the report of a rotation of TSIG keys
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
@@ -83,65 +83,15 @@ losses:
   description: How many updates and transfers failed.
   returned: success
   type: int
-before:
-  description: Empty.
-  returned: always
-  type: dict
-after:
-  description: Whether the rotation is complete.
-  returned: always
-  type: dict
-actions:
-  description: The steps of the plan, in order; in check mode what they would be.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: What is done.
-      type: str
-    target:
-      description: What it is done to.
-      type: str
-    effect:
-      description: What then holds.
-      type: str
-    undo:
-      description: Whether it can be taken back (V(reversible), V(compensable) or V(irreversible)).
-      type: str
-transaction:
-  description: Name of the run in journal and audit log.
-  returned: always
-  type: str
-  sample: 01795636800000000000-4711
-duration:
-  description: How long the run took, in seconds, without the start of the module.
-  returned: always
-  type: float
-  sample: 0.31
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._dns.rotation_report import RotationReport
-from ..module_utils._ports.files import Files
+from ..module_utils._core.operation import module, run
+from ..module_utils._dns.keys.rotation_report import SPEC
+from ..module_utils._wiring import dns
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "mode": {"type": "str", "required": True},
-            "canaries": {"type": "dict", "default": {}},
-            "dropped": {"type": "list", "elements": "str", "default": []},
-            "waiting": {"type": "dict", "default": {}},
-            "missing": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
-    )
-    run(RotationReport(Files(), SystemClock()), module)
+    run(dns.tsig_rotation_report(), module(SPEC))
 
 
 if __name__ == "__main__":

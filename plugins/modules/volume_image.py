@@ -37,7 +37,7 @@ attributes:
     support: partial
     details:
       - Not with O(overwrite=always), which is there to fill a volume afresh.
-      - Not with O(checksum=none) where the image has left the cache, or its server tells no versions apart.
+      - Not with O(checksum=none) where the image has left the cache, or its server does not distinguish versions.
 options:
   volume_name:
     description:
@@ -104,14 +104,14 @@ options:
     default: false
   verify:
     description:
-      - How the volume is read back. V(sampled) compares both ends of every region and places chosen by chance with
-        the image. V(full) compares everything, which takes several times as long as writing it.
+      - How the volume is read back. V(sampled) compares both ends of every region and random offsets with the
+        image. V(full) compares everything, which takes several times as long as writing it.
     type: str
     choices: [sampled, full]
     default: sampled
   timeout:
     description:
-      - Seconds that the run may work; what it waits for its turn, or for other runs, does not count. It is then taken
+      - Seconds that the run may work; what it waits for its turn, or for other runs, does not count. It is then rolled
         back.
     type: int
     default: 3600
@@ -190,15 +190,22 @@ cache_hit:
   returned: with O(state=present)
   type: bool
 image_sha256:
-  description: SHA-256 of the image in hexadecimal digits; empty in check mode where nobody published it.
+  description: SHA-256 of the image in hexadecimal digits; empty in check mode where it is not published.
   returned: with O(state=present)
   type: str
 image_path:
   description: Where the image is in the cache; empty where the cache was not needed.
   returned: success, with O(state=present)
   type: str
+users:
+  description:
+    - Who uses the volume, each with C(kind), C(name) and C(detail). The kinds are V(guest), V(process), V(device),
+      V(loop device), V(kernel), V(writer), V(client) and V(lock).
+  returned: failure, because the volume is in use
+  type: list
+  elements: dict
 virtual_size:
-  description: Bytes of the image's disk; 0 where it was not looked at.
+  description: Bytes of the image's disk; 0 where it was not read.
   returned: with O(state=present)
   type: int
 volume:
@@ -221,92 +228,17 @@ volume:
     filled_at:
       description: When, in UTC.
       type: str
-actions:
-  description: The steps that were taken, or in check mode would be.
-  returned: always
-  type: list
-  elements: dict
-before:
-  description: Size and image of the volume before; empty where there was none.
-  returned: always
-  type: dict
-after:
-  description: Size and image of the volume afterwards.
-  returned: always
-  type: dict
-transaction:
-  description: The name of this run in the journal and in the audit log.
-  returned: always
-  type: str
-duration:
-  description: How long the run took, in seconds.
-  returned: always
-  type: float
 """
 
-from functools import partial
-from uuid import uuid4
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core import settings
-from ..module_utils._core.audit import requester
-from ..module_utils._core.operation import locked, run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._ports.image_options import SPEC, image_at
-from ..module_utils._ports.job_host import job_run
-from ..module_utils._ports.volume_host import volume_ports
-from ..module_utils._storage.job_run import UnrecordedRun
-from ..module_utils._storage.volume_operation import VolumeImage
-
-KINDS = ["lvm", "lvm_thin", "zfs", "rbd", "directory"]
+from ..module_utils._core.operation import module, run
+from ..module_utils._storage.volumes.volume_request import SPEC
+from ..module_utils._wiring import storage
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **SPEC,
-            "volume_name": {"type": "str", "required": True},
-            "backend": {"type": "str", "choices": KINDS, "default": "lvm"},
-            "pool": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "volume_size_gb": {"type": "int"},
-            "size": {"type": "str"},
-            "overwrite": {
-                "type": "str",
-                "choices": ["never", "different", "always"],
-                "default": "never",
-            },
-            "adopt": {"type": "bool", "default": False},
-            "replace": {"type": "str", "choices": ["beside", "in_place"], "default": "beside"},
-            "golden": {"type": "bool", "default": False},
-            "verify": {"type": "str", "choices": ["sampled", "full"], "default": "sampled"},
-            "timeout": {"type": "int", "default": 3600},
-            "queue_timeout": {"type": "int", "default": 3600},
-            "job_id": {"type": "str"},
-            "correlation_id": {"type": "str"},
-            "cache_path": {"type": "path"},
-        },
-        required_if=[
-            ("state", "present", ["image_url"]),
-            ("state", "present", ["volume_size_gb", "size"], True),
-        ],
-        mutually_exclusive=[("volume_size_gb", "size")],
-        supports_check_mode=True,
-    )
-    params, clock = module.params, SystemClock()
-    params["job_id"] = params["job_id"] or str(uuid4())
-    limits = {"timeout": params["timeout"], "queue_timeout": params["queue_timeout"]}
-    work = (
-        UnrecordedRun()
-        if module.check_mode
-        else job_run("volume_image", settings, clock, requester(), **limits)
-    )
-    lock = partial(locked, settings.lock_dir())
-    ports = volume_ports(
-        image_at(params), work, clock, lock, settings.lock_dir(), params["cache_path"]
-    )
-    run(VolumeImage(ports), module, lock_timeout=params["queue_timeout"])
+    this = module(SPEC)
+    operation = storage.volume_image(this.params, check=this.check_mode)
+    run(operation, this, lock_timeout=this.params["queue_timeout"])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ author:
   - the debvisor.hci contributors (@debvisor)
 description:
   - Stops a job of M(debvisor.hci.volume_image) on this host, whichever controller started it, and waits until it has
-    taken back what it did. Ansible and AWX themselves cannot do that. They only stop to look.
+    rolled back. Ansible and AWX themselves cannot do that; they only stop polling.
   - Clears the records of jobs that ended. The volumes stay.
 extends_documentation_fragment:
   - debvisor.hci.attributes
@@ -51,7 +51,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Stop a job, and have what it did taken back
+- name: Stop a job, and have it rolled back
   debvisor.hci.volume_job:
     job_id: "{{ job_id }}"
     state: cancelled
@@ -66,58 +66,20 @@ EXAMPLES = r"""
 RETURN = r"""
 jobs:
   description:
-    - The jobs that were cancelled or forgotten, as M(debvisor.hci.volume_job_info) tells them. A cancelled one is told
-      as it ended.
+    - The jobs that were cancelled or forgotten, as M(debvisor.hci.volume_job_info) returns them. A cancelled one is
+      reported as it ended.
   returned: success
   type: list
   elements: dict
-actions:
-  description: The ordered steps, done or in check mode foretold. Each has C(verb), C(target), C(effect) and C(undo).
-  returned: always
-  type: list
-  elements: dict
-before:
-  description: The status of the job, or of those that are forgotten.
-  returned: always
-  type: dict
-after:
-  description: The same afterwards.
-  returned: always
-  type: dict
-transaction:
-  description: The name of this run in the journal and in the audit log.
-  returned: always
-  type: str
-duration:
-  description: How long the run took, in seconds.
-  returned: always
-  type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._core import settings
-from ..module_utils._core.audit import requester
-from ..module_utils._core.operation import run
-from ..module_utils._core.waiting import SystemClock
-from ..module_utils._ports.job_host import job_files
-from ..module_utils._ports.processes import Processes
-from ..module_utils._storage.job_operation import VolumeJob
+from ..module_utils._core.operation import module, run
+from ..module_utils._storage.jobs.job_operation import SPEC
+from ..module_utils._wiring import jobs
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["cancelled", "absent"], "required": True},
-            "job_id": {"type": "str"},
-            "older_than": {"type": "str"},
-            "keep": {"type": "int"},
-            "timeout": {"type": "float", "default": 120},
-        },
-        supports_check_mode=True,
-    )
-    asker = " ".join(requester().values())
-    run(VolumeJob(job_files(settings), Processes(), SystemClock(), asker), module)
+    run(jobs.volume_job(), module(SPEC))
 
 
 if __name__ == "__main__":

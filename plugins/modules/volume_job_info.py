@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: volume_job_info
-short_description: Tell how far the jobs of this host are that fill volumes
+short_description: Show the progress and results of volume jobs
 version_added: 0.1.0
 author:
   - the debvisor.hci contributors (@debvisor)
 description:
   - Reads the records of the jobs that M(debvisor.hci.volume_image) leaves below C(/var/lib/debvisor/jobs). It does not
     wait, so it suits a loop with C(until).
-  - A job whose process died, or whose host restarted meanwhile, is told to have failed, though nobody was left to
-    record it.
+  - A job whose process died, or whose host restarted meanwhile, is reported as failed, though it could not record
+    that itself.
 extends_documentation_fragment:
   - debvisor.hci.attributes.info
 options:
   job_id:
     description:
-      - The job. Without it all jobs of this host are told, oldest first.
+      - The job. Without it all jobs of this host are listed, oldest first.
     type: str
 seealso:
   - module: debvisor.hci.volume_image
@@ -67,7 +67,7 @@ jobs:
       description:
         - How far it is. C(percent) is of the whole job, never goes back, and is 100 once the job is completed.
           C(stage_percent), C(bytes_processed), C(bytes_total), C(rate) in bytes a second and C(eta) in seconds are of
-          the C(stage); they are V(null) or 0 where nobody can tell.
+          the C(stage); they are V(null) or 0 where they are unknown.
         - The stages are V(queued), V(preflight), V(resolving_checksum), V(checking_cache), V(downloading),
           V(verifying), V(creating_volume), V(preparing_target), V(converting), V(syncing), V(verifying_volume),
           V(publishing) and V(finalizing).
@@ -104,7 +104,7 @@ jobs:
       description: The size of the image's disk in bytes.
       type: int
     cache_hit:
-      description: Whether the image was there already; V(null) while nobody knows.
+      description: Whether the image was there already; V(null) while that is unknown.
       type: bool
     bytes_downloaded:
       description: What came over the network.
@@ -134,25 +134,20 @@ jobs:
       description: Its process, as C(pid), C(started) in clock ticks after boot, and C(boot) as the kernel's boot id.
       type: dict
 duration:
-  description: How long the look took, in seconds.
+  description: How long the lookup took, in seconds.
   returned: success
   type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
+from functools import partial
 
-from ..module_utils._core import settings
-from ..module_utils._core.operation import inform
-from ..module_utils._ports.job_host import job_files
-from ..module_utils._ports.processes import Processes
-from ..module_utils._storage import job_operation
-from ..module_utils._storage.jobs import Jobs
+from ..module_utils._core.operation import inform, module
+from ..module_utils._storage.jobs.job_operation import INFO_SPEC, look
+from ..module_utils._wiring import jobs
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"job_id": {"type": "str"}}, supports_check_mode=True)
-    jobs = Jobs(job_files(settings), Processes())
-    inform(lambda params: job_operation.look(jobs, params), module)
+    inform(partial(look, jobs.jobs()), module(INFO_SPEC))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The base of action plugins that prove a change over a new connection, and only then let it stay.
 
-The module arms the host's dead-man and changes. A connection that was open before proves nothing: the packet filter
+The module arms the host's revert timer and changes. A connection that was open before proves nothing: the packet filter
 lets it pass as established, and sshd has let it in already. So the module is run once more, to confirm, over one that
-is opened afterwards. Where that fails, nothing need be done from here: the host takes the change back by itself.
-A change that is disproven need not wait for that. It is taken back at once, over any connection: the old one will do.
+is opened afterwards. Where that fails, nothing need be done from here: the host rolls the change back by itself.
+A change that is disproven need not wait for that. It is rolled back at once, over any connection: the old one will do.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CommitConfirm(ActionBase):
     def _disproof(self, result: dict[str, Any], ends: float) -> str:
         """Try over new connections what has to work beside our own; return what did not, or an empty text.
 
-        :param ends: when the host takes the change back, by ``time.monotonic()``.
+        :param ends: when the host rolls the change back, by ``time.monotonic()``.
         """
         return ""
 
@@ -56,7 +56,7 @@ class CommitConfirm(ActionBase):
         ends = time.monotonic() + seconds
         self._connection.close()
         if why := self._disproof(result, ends):
-            self._take_back(result, why, ends, task_vars)
+            self._roll_back(result, why, ends, task_vars)
             return
         last = ""
         while (left := ends - time.monotonic()) > 0:
@@ -76,21 +76,21 @@ class CommitConfirm(ActionBase):
                 why = f"The change is confirmed and stays, but the host could not tidy up after it: {answer.get('msg')}"
                 result.update(failed=True, confirmed=True, msg=why)
                 return
-            why = f"The host does not confirm the change, and takes it back by itself: {answer.get('msg')}"
+            why = f"The host does not confirm the change, and rolls it back by itself: {answer.get('msg')}"
             break
         else:
             why = (
                 f"No new connection to the host could be opened within {seconds:.0f} s after the change,"
-                f" so the host takes it back by itself, about now. The last attempt said: {last}"
+                f" so the host rolls it back by itself, about now. The last attempt said: {last}"
                 if last
                 else "The module took as long as confirm_within allows, so no time was left to confirm the change,"
-                " and the host takes it back by itself, about now. Set a longer confirm_within"
+                " and the host rolls it back by itself, about now. Set a longer confirm_within"
             )
         result.update(failed=True, confirmed=False, msg=why)
 
-    def _take_back(self, result: dict[str, Any], why: str, ends: float, task_vars: Any) -> None:
-        """Have the host take the change back now, as long as it does not do that by itself."""
-        options = {**self._task.args, "take_back": result["awaiting"]["transaction"]}
+    def _roll_back(self, result: dict[str, Any], why: str, ends: float, task_vars: Any) -> None:
+        """Have the host roll the change back now, as long as it does not do that by itself."""
+        options = {**self._task.args, "rollback": result["awaiting"]["transaction"]}
         resists = "no time was left"
         while (left := ends - time.monotonic()) > 0:
             try:
@@ -102,18 +102,18 @@ class CommitConfirm(ActionBase):
             result.setdefault("warnings", []).extend(answer.get("warnings") or [])
             if not answer.get("failed"):
                 del result["awaiting"]
-                told = f"The change is not confirmed, and was taken back: {why}"
+                told = f"The change is not confirmed, and was rolled back: {why}"
                 result.update(
-                    failed=True, confirmed=False, taken_back=True, changed=False, msg=told
+                    failed=True, confirmed=False, rolled_back=True, changed=False, msg=told
                 )
                 return
             resists = answer.get("msg") or "the host does not say why"
             break
         told = (
-            f"The change is not confirmed, and the host takes it back by itself: {why}."
-            f" It could not be taken back at once: {resists}"
+            f"The change is not confirmed, and the host rolls it back by itself: {why}."
+            f" It could not be rolled back at once: {resists}"
         )
-        result.update(failed=True, confirmed=False, taken_back=False, msg=told)
+        result.update(failed=True, confirmed=False, rolled_back=False, msg=told)
 
     def _confirm(self, transaction: str, task_vars: Any) -> dict[str, Any]:
         used = self._connection

@@ -13,7 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._core.errors import InvalidInput, Problem
-from ..module_utils._storage import s3
+from ..module_utils._storage.images import s3
 
 
 class SignedAddresses(ActionBase):

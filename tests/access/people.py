@@ -19,8 +19,8 @@ from ansible_collections.debvisor.hci.plugins.module_utils._access import enrolm
 from ansible_collections.debvisor.hci.plugins.module_utils._access.enrolment import Enrolment
 
 from tests.lab import access
+from tests.lab.control_node import ControlNode, PlaybookRun
 from tests.lab.layout import Node
-from tests.node.control_node import ControlNode, PlaybookRun
 
 ANNA, BEN, GLASS, ROBOT = "dv-anna", "dv-ben", "dv-glass", "dv-robot"
 """Enrolled; not enrolled; for emergencies; exempt."""

@@ -22,14 +22,16 @@ import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._access import enrolment as enrolments
 from ansible_collections.debvisor.hci.plugins.module_utils._access import pam_settings
 from ansible_collections.debvisor.hci.plugins.module_utils._access.enrolment import Enrolment
-from ansible_collections.debvisor.hci.plugins.module_utils._access.totp_secret_operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._access.totp_secret_plan import (
     MODES,
 )
 
-from tests.access.watch import watched
 from tests.lab import access
+from tests.lab.control_node import ControlNode, PlaybookRun
 from tests.lab.layout import Node
-from tests.node.control_node import ControlNode, PlaybookRun
+from tests.lab.watch import watched
+
+pytestmark = pytest.mark.long
 
 USER = "debvisor-pam"
 SERVICE = "debvisor-pam-test"

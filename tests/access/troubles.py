@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.access.people import STORE, People
-from tests.failover.cluster import eventually
+from tests.lab.cluster import eventually
 
 SERVER, CLIENT = "dv-ntp-server", "dv-ntp-client"
 CHRONY = "/run/dv-chrony"

@@ -29,14 +29,8 @@ SETTINGS = "plugins/module_utils/_core/settings.py"
 
 MODULE_CODE_LINES = 60
 DOCUMENTATION_NAMES = ("DOCUMENTATION", "EXAMPLES", "RETURN")
-RETURNED = {
-    "actions": "list",
-    "before": "dict",
-    "after": "dict",
-    "transaction": "str",
-    "duration": "float",
-}
-"""What every module that changes something returns, with its documented type."""
+RETURNED = frozenset({"actions", "transaction", "duration"})
+"""What every module that changes something returns; the fragment ``operation`` documents it, once."""
 
 ANSIBLE_MODULE_CALLS = frozenset({"deprecate", "exit_json", "fail_json", "run_command", "warn"})
 NOT_ANSIBLE_MODULES = frozenset({"log", "logger", "logging", "warnings"})
@@ -52,12 +46,21 @@ PURE_PARTS = frozenset(
     {"socket.AF_INET", "socket.AF_INET6", "socket.inet_ntop", "socket.inet_pton"}
 )
 """Arithmetic that merely lives behind such a door: the text form of an address and its bytes."""
-PLACES = ("/etc/debvisor", "/usr/libexec/debvisor", "/var/lib/debvisor", "/var/log/debvisor")
+PLACES = (
+    "/etc/debvisor",
+    "/run/debvisor",
+    "/usr/libexec/debvisor",
+    "/var/lib/debvisor",
+    "/var/log/debvisor",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one layer may import. ``ours`` names packages (``_core``) or single modules (``_core.plan``)."""
+    """What one layer may import.
+
+    ``ours`` names packages (``_core``), rooms of packages (``_ports/host``) or single modules (``_core.plan``).
+    """
 
     ours: frozenset[str] = frozenset()
     one_domain: bool = False
@@ -67,38 +70,73 @@ class Rule:
     pure: bool = False
 
 
+_CORE_OF_PORTS = frozenset(
+    f"_core.{name}"
+    for name in ("durable", "errors", "ports", "secret", "settings", "urls", "waiting")
+)
+_CORE_OF_DOMAINS = frozenset(
+    f"_core.{name}"
+    for name in (
+        "checks",
+        "confirmation",
+        "errors",
+        "file_backup",
+        "limits",
+        "metrics",
+        "plan",
+        "ports",
+        "resource",
+        "secret",
+        "spec",
+        "urls",
+        "waiting",
+    )
+)
+_PORT_ROOMS: Mapping[str, frozenset[str]] = {
+    "_ports/host": frozenset(),
+    "_ports/net": frozenset({"_ports/host"}),
+    "_ports/http": frozenset({"_ports/host", "_ports/net"}),
+    "_ports/dns": frozenset({"_ports/host"}),
+    "_ports/firewall": frozenset({"_ports/host"}),
+    "_ports/access": frozenset({"_ports/host"}),
+    "_ports/crypto": frozenset({"_ports/host"}),
+    "_ports/virt": frozenset({"_ports/host"}),
+    "_ports/storage": frozenset({"_ports/host", "_ports/http"}),
+}
+"""The rooms of ``_ports``, and which other rooms each may use."""
+_KNOWING_A_DOMAIN = frozenset({"_ports/net", "_ports/storage", "_ports/virt"})
+"""The rooms of ``_ports`` that may import values of one domain; the others are for all."""
+_DOMAIN_ROOMS: Mapping[str, frozenset[str]] = {
+    "_dns/protocol": frozenset(),
+    "_dns/keys": frozenset({"_dns/protocol"}),
+    "_dns/writer": frozenset({"_dns/protocol"}),
+    "_dns/records": frozenset({"_dns/protocol", "_dns/writer"}),
+    "_storage/jobs": frozenset(),
+    "_storage/images": frozenset({"_storage/jobs"}),
+    "_storage/volumes": frozenset({"_storage/jobs", "_storage/images"}),
+    **{name: frozenset() for name in DOMAINS - {"_dns", "_storage"}},
+}
+"""The rooms of the domains, and which other rooms of the same domain each may use."""
+
 RULES: Mapping[str, Rule] = {
-    "modules": Rule(frozenset({"_core", "_ports"}), one_domain=True, ansible=True),
+    "modules": Rule(frozenset({"_core", "_ports", "_wiring"}), one_domain=True, ansible=True),
     "action": Rule(
-        frozenset({"_core", "_ports"}), one_domain=True, ansible=True, plugin_utils=True
+        frozenset({"_core", "_ports", "_wiring"}), one_domain=True, ansible=True, plugin_utils=True
     ),
     "plugin_utils": Rule(frozenset({"_core"}), one_domain=True, ansible=True),
     "callback": Rule(frozenset({"_core"}), ansible=True),
-    "filter": Rule(frozenset({"_core.errors"}), one_domain=True, ansible=True),
+    "filter": Rule(frozenset({"_core.errors"}), one_domain=True, ansible=True, plugin_utils=True),
     "doc_fragments": Rule(),
     "_core": Rule(frozenset({"_core"})),
-    "_ports": Rule(
-        frozenset({"_core.errors", "_core.secret", "_core.durable", "_core.waiting", "_ports"}),
-        one_domain=True,
-        third_party=True,
-    ),
-    "_entry": Rule(frozenset({"_core", "_ports", "_entry"}), one_domain=True),
+    "_wiring": Rule(frozenset({"_core", "_ports", "_wiring"}), one_domain=True),
+    "_programs": Rule(frozenset({"_core", "_ports", "_wiring", "_programs"}), one_domain=True),
     **{
-        domain: Rule(
-            frozenset(
-                {
-                    "_core.confirmation",
-                    "_core.kept_file",
-                    "_core.plan",
-                    "_core.errors",
-                    "_core.secret",
-                    "_core.waiting",
-                    domain,
-                }
-            ),
-            pure=True,
-        )
-        for domain in DOMAINS
+        room: Rule(_CORE_OF_PORTS | others | {room}, room in _KNOWING_A_DOMAIN, third_party=True)
+        for room, others in _PORT_ROOMS.items()
+    },
+    **{
+        room: Rule(_CORE_OF_DOMAINS | others | {room}, pure=True)
+        for room, others in _DOMAIN_ROOMS.items()
     },
 }
 
@@ -116,12 +154,16 @@ class Import:
         return self.name.removeprefix(f"{UTILS}.")
 
     @property
-    def utility(self) -> tuple[str, str] | None:
-        """Package and module below ``module_utils``, where it is ours; the module is "" for the package itself."""
-        if self.name != UTILS and not self.name.startswith(f"{UTILS}."):
-            return None
-        parts = [*self.name.removeprefix(UTILS).lstrip(".").split("."), "", ""]
-        return parts[0], parts[1]
+    def utility(self) -> str:
+        """The path below ``module_utils`` (``_dns/protocol/names/parse``) where it is ours; else ""."""
+        if not self.name.startswith(f"{UTILS}."):
+            return ""
+        return self.name.removeprefix(f"{UTILS}.").replace(".", "/")
+
+    @property
+    def package(self) -> str:
+        """The package below ``module_utils`` (``_dns``) where it is ours; else ""."""
+        return self.utility.partition("/")[0]
 
     @property
     def ours(self) -> bool:
@@ -220,8 +262,9 @@ def _is_type_checking(node: ast.If) -> bool:
 def layer_of(path: str) -> str:
     """Return the name under which :data:`RULES` knows the file's layer, or "" where no rule fits."""
     match PurePosixPath(path).parts:
-        case ("plugins", "module_utils", package, *rest) if rest and package in RULES:
-            return package
+        case ("plugins", "module_utils", *folders, name) if folders and name:
+            layer = "/".join(folders)
+            return layer if layer in RULES else ""
         case ("plugins", kind, name) if name and kind in RULES and not kind.startswith("_"):
             return kind
     return ""
@@ -242,7 +285,7 @@ def wrong_imports(path: str, source: str) -> list[str]:
         for item in found
         if (reason := _refusal(rule, layer, path, item)) is not None
     ]
-    domains = sorted({item.utility[0] for item in found if item.utility} & DOMAINS)
+    domains = sorted({item.package for item in found} & DOMAINS)
     if rule.one_domain and len(domains) > 1:
         wrong.append(
             f"{path}:1: {layer} may import one domain package, not {' and '.join(domains)}"
@@ -253,11 +296,8 @@ def wrong_imports(path: str, source: str) -> list[str]:
 def _refusal(rule: Rule, layer: str, path: str, item: Import) -> str | None:
     """Say why the import is refused, or None where it is allowed."""
     if item.utility:
-        package, module = item.utility
-        allowed = (
-            package in rule.ours
-            or f"{package}.{module}" in rule.ours
-            or (rule.one_domain and package in DOMAINS)
+        allowed = (rule.one_domain and item.package in DOMAINS) or any(
+            f"{item.utility}/".startswith(f"{name.replace('.', '/')}/") for name in rule.ours
         )
         return None if allowed else ""
     if item.ours:
@@ -276,7 +316,7 @@ def ansible_reached(sources: Mapping[str, str]) -> list[str]:
     graph = {path: imports(path, source) for path, source in sources.items()}
     wrong = []
     for start in sorted(graph):
-        if layer_of(start) not in {"_entry", "_ports", *DOMAINS}:
+        if layer_of(start).partition("/")[0] not in {"_programs", "_wiring", "_ports", *DOMAINS}:
             continue
         trail = _trail_to_ansible(graph, start)
         if trail:
@@ -295,16 +335,18 @@ def _trail_to_ansible(graph: Mapping[str, list[Import]], start: str) -> list[str
                 return [*trail, item.name]
             if not item.utility:
                 continue
-            target = f"plugins/module_utils/{item.utility[0]}/{item.utility[1]}.py"
-            if target in graph and target not in seen:
-                seen.add(target)
-                queue.append([*trail, target])
+            # What is imported is a module, or a name of one.
+            for name in (item.utility, item.utility.rpartition("/")[0]):
+                target = f"plugins/module_utils/{name}.py"
+                if target in graph and target not in seen:
+                    seen.add(target)
+                    queue.append([*trail, target])
     return []
 
 
 def impure_calls(path: str, source: str) -> list[str]:
     """A domain package opens no file and talks to nobody."""
-    if layer_of(path) not in DOMAINS:
+    if layer_of(path).partition("/")[0] not in DOMAINS:
         return []
     return [
         f"{path}:{node.lineno}: {layer_of(path)} must not call {node.func.id}"
@@ -411,16 +453,18 @@ def missing_attributes(path: str, source: str) -> list[str]:
     return [f"{path}:1: extends no debvisor.hci.attributes fragment"]
 
 
-def missing_returns(path: str, source: str) -> list[str]:
-    """What the executor returns is documented in every module that changes something."""
+def wrong_returns(path: str, source: str) -> list[str]:
+    """What the executor returns is documented in a fragment; a module may say more of ``before`` and ``after``."""
     if PurePosixPath(path).stem.endswith("_info"):
         return []
     returned = documentation(source).get("RETURN", {})
-    return [
-        f"{path}:1: RETURN must have {name} of type {kind}"
-        for name, kind in RETURNED.items()
-        if (returned.get(name) or {}).get("type") != kind
-    ]
+    wrong = [f"RETURN repeats {name}" for name in sorted(RETURNED & set(returned))]
+    states = [returned[name].get("type") for name in ("before", "after") if name in returned]
+    if states not in ([], ["dict", "dict"]):
+        wrong.append("RETURN must have both before and after of type dict, or neither")
+    if not extends(source, "operation"):
+        wrong.append("it must extend the fragment operation, which documents what is returned")
+    return [f"{path}:1: {each}" for each in wrong]
 
 
 def stray_places(path: str, source: str) -> list[str]:

@@ -45,8 +45,8 @@ def test_module_tells_its_attributes(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES)
-def test_module_documents_what_the_executor_returns(path: str) -> None:
-    assert rules.missing_returns(path, MODULES[path]) == []
+def test_module_documents_what_it_returns(path: str) -> None:
+    assert rules.wrong_returns(path, MODULES[path]) == []
 
 
 @pytest.mark.parametrize("group", ["dns", "image_source"])
@@ -97,15 +97,21 @@ def test_missing_attributes_are_found(documentation: str, fine: bool) -> None:
     assert (rules.missing_attributes(PATH, module(documentation)) == []) is fine
 
 
-def test_missing_returns_are_found() -> None:
-    full = {name: {"type": kind} for name, kind in rules.RETURNED.items()}
-    assert rules.missing_returns(PATH, module(returned=yaml.safe_dump(full))) == []
+def test_wrong_returns_are_found() -> None:
+    extending = "extends_documentation_fragment: debvisor.hci.operation"
+    full = {name: {"type": "dict"} for name in ("before", "after")}
+
+    def wrong(returned: dict[str, dict[str, str]], documentation: str = extending) -> list[str]:
+        return rules.wrong_returns(PATH, module(documentation, yaml.safe_dump(returned)))
+
+    assert wrong(full) == wrong({}) == []
+    assert wrong(full, "{}")
     for name in full:
-        lacking = {key: value for key, value in full.items() if key != name}
-        assert rules.missing_returns(PATH, module(returned=yaml.safe_dump(lacking)))
-        mistyped = {**full, name: {"type": "raw"}}
-        assert rules.missing_returns(PATH, module(returned=yaml.safe_dump(mistyped)))
-    assert rules.missing_returns("plugins/modules/x_info.py", module()) == []
+        assert wrong({key: value for key, value in full.items() if key != name})
+        assert wrong({**full, name: {"type": "raw"}})
+    for name in rules.RETURNED:
+        assert wrong({**full, name: {"type": "str"}})
+    assert rules.wrong_returns("plugins/modules/x_info.py", module()) == []
 
 
 @pytest.mark.parametrize(

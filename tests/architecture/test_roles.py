@@ -70,3 +70,10 @@ def test_further_networks_of_the_nodes_are_theirs(role: str, variable: str) -> N
     )
     found = json.loads(done.stdout.partition("=> ")[2])[variable]
     assert {"192.0.2.11", "2001:db8::12", "192.0.2.10", *networks} <= set(found)
+
+
+def test_a_folder_that_a_module_writes_into_is_there_whatever_tags_are_asked_for() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/quarantine/tasks/main.yml").read_text("utf-8"))
+    tagged = {each["name"]: each["tags"] for each in tasks}
+    assert tagged["Quarantine or release the host"] == "configure"
+    assert tagged["Create the folder for metrics"] == "always"

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.checkout import ROOT, import_root
-from tests.static import alerts, dependencies, docs, role_readme, words
+from tests.static import alerts, dependencies, docs, operators_words, role_readme, variables, words
 from tests.static.__main__ import main
 from tests.static.checks import CHECKS
 from tests.static.project import CannotCheck, Finding, Project
@@ -120,15 +120,15 @@ def test_the_commands_of_a_section_are_found() -> None:
 
 
 def test_the_readme_is_written_and_kept() -> None:
-    first = role_readme.updated("", "dns", SPECIFICATION)
+    first = role_readme.updated("", "dns", SPECIFICATION, {})
     assert first.startswith("# dns\n\nServe names\n")
     assert "| `dns_port` | int | `53` | The port. |" in first
     assert "| `dns_zone` | str | **required** | **The** zone \\| `x`. |" in first
     assert "| `dns_keys[].name` | str |  | See `dns_zone`. One of `a`, `b`. |" in first
     edited = first.replace("Serve names", "By hand") + "\nBy hand, too\n"
-    assert role_readme.updated(edited, "dns", SPECIFICATION) == edited
-    assert role_readme.current(edited, SPECIFICATION)
-    grown = role_readme.updated("# dns\n\nBy hand\n", "dns", SPECIFICATION)
+    assert role_readme.updated(edited, "dns", SPECIFICATION, {}) == edited
+    assert role_readme.current(edited, SPECIFICATION, {})
+    grown = role_readme.updated("# dns\n\nBy hand\n", "dns", SPECIFICATION, {})
     assert grown.startswith("# dns\n\nBy hand\n\n## Variables\n")
 
 
@@ -149,7 +149,7 @@ def test_a_stale_readme_is_found(spoil: Callable[[str], str], tmp_path: Path) ->
     (role / "meta/argument_specs.yml").write_text(yaml.safe_dump(SPECIFICATION))
     (role / "defaults/main.yml").write_text("dns_port: 53\n")
     assert role_readme.faults(role)
-    good = role_readme.updated("", "dns", role_readme.load(role / "meta/argument_specs.yml"))
+    good = role_readme.updated("", "dns", role_readme.load(role / "meta/argument_specs.yml"), {})
     (role / "README.md").write_text(good)
     assert role_readme.faults(role) == []
     (role / "README.md").write_text(spoil(good))
@@ -345,3 +345,65 @@ tests:
 
 def test_an_alert_that_no_test_sees_fire_is_found() -> None:
     assert alerts.unseen("r.yml", RULES, alerts.fired(FIRES)) == ["r.yml: no test sees Unseen fire"]
+
+
+PLUGIN = """
+DOCUMENTATION = "It is told nobody."
+def work(dead_man, told):
+    \"\"\"Docstrings may say told.\"\"\"
+    warn(f"The dead-man of {told} fires")
+    fail("Nobody is left")
+    return {"told": told}
+"""
+TASKS = """
+- name: Mend the broken zone
+  block:
+    - name: Do it
+      ansible.builtin.debug: {msg: Somebody was here}
+    - name: Enrol who is not
+      ansible.builtin.debug: {var: x, name: Told}
+    - name: roles | Restart the name server
+      ansible.builtin.service: {name: told}
+"""
+
+
+def test_words_that_operators_should_not_read_are_found() -> None:
+    assert sorted(operators_words.of_python(PLUGIN)) == ["2: told", "5: dead-man", "6: Nobody"]
+    short = "task name 'Do it' has fewer than three words"
+    lone = "task name 'Enrol who is not' has a pronoun in place of a noun"
+    assert list(operators_words.of_yaml(TASKS)) == ["Mend", short, "Somebody", lone]
+    alert = "alert: A\nannotations: {summary: 'n1 took a change back', description: It came back.}"
+    assert list(operators_words.of_yaml(alert)) == ["took a change back"]
+    page = "A run that was cut off is taken back.\nA host is cut off. `told`\n```\ntold\n```\n"
+    assert list(operators_words.of_page(page)) == ["run that was cut off", "taken back"]
+
+
+def test_a_default_that_is_computed_is_shown() -> None:
+    computed = {"dns_zone": "{{ debvisor_zone | default('a') }}"}
+    options = {"dns_zone": {"type": "str", "description": "The zone."}}
+    specification = {"argument_specs": {"main": {"options": options}}}
+    row = "| `dns_zone` | str | `debvisor_zone \\| default('a')` | The zone. |"
+    assert row in role_readme.table(specification, computed)
+
+
+def test_a_variable_needs_a_meaning_and_the_page_its_row(tmp_path: Path) -> None:
+    role = tmp_path / "roles" / "dns"
+    for name in ("meta", "defaults"):
+        (role / name).mkdir(parents=True)
+    ttl = "{{ debvisor_ttl | default((1 + 2) * 3) | int }}"
+    written = {"dns_ttl": ttl, "dns_file": "/etc/debvisor_x.conf"}
+    (role / "defaults/main.yml").write_text(yaml.safe_dump(written))
+
+    def describe(text: str) -> None:
+        options = {"dns_ttl": {"description": text}}
+        content = yaml.safe_dump({"argument_specs": {"main": {"options": options}}})
+        (role / "meta/argument_specs.yml").write_text(content)
+
+    describe("C(debvisor_ttl) says it.")
+    assert "docs/variables.md: debvisor_ttl has no meaning" in variables.faults(tmp_path)
+    describe("How long. C(debvisor_ttl) says it.")
+    found = variables.variables(tmp_path)
+    assert list(found) == ["debvisor_ttl"]
+    row = "| `debvisor_ttl` | `(1 + 2) * 3` | role `dns` | How long. |\n"
+    assert row in variables.page(found)
+    assert [each for each in variables.faults(tmp_path) if "out of date" in each]

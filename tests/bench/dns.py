@@ -14,19 +14,17 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.debvisor.hci.plugins.module_utils._dns import tsig
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol import tsig
 
-from tests.bench.report import Aim, Row
-from tests.failover.client import Client
-from tests.failover.cluster import Cluster
+from tests.bench import outages, wire
+from tests.bench.report import Aim, Row, seconds_of
+from tests.lab.control_node import ControlNode
 from tests.lab.layout import DOMAIN
-from tests.node.control_node import ControlNode
 
 RECORDS = 10_000
 LOOP_RECORDS = 100
@@ -159,14 +157,6 @@ def bulk_task(bench: Bench, count: int) -> dict[str, Any]:
     }
 
 
-def seconds_of(task: dict[str, Any]) -> float:
-    times = task["task"]["duration"]
-    start, end = (
-        datetime.fromisoformat(times[key].replace("Z", "+00:00")) for key in ("start", "end")
-    )
-    return (end - start).total_seconds()
-
-
 def bulk_rows(bench: Bench) -> list[Row]:
     added: list[float] = []
     whole: list[float] = []
@@ -257,62 +247,12 @@ def loop_row(bench: Bench) -> Row:
     )
 
 
-STRIKES: dict[str, Callable[[Cluster, str], object]] = {
-    "node killed": lambda cluster, holder: cluster.kill(holder),
-    "named killed": lambda cluster, holder: cluster.run(holder, "pkill -9 -x named"),
-    "planned handover": lambda cluster, holder: cluster.run(
-        holder, "/usr/libexec/debvisor/dns-role handover"
-    ),
-}
-WATCHED = 6.0
-"""Seconds that a client goes on after a strike. An outage that is not over by then stops the bench."""
-
-
-def outage_rows() -> list[Row]:
-    """Strike the holder while a client asks every 20 ms and updates every 50 ms; take the longest silence."""
-    cluster = Cluster.of_lab()
-    rows = []
-    for what, strike in STRIKES.items():
-        queries: list[float] = []
-        updates: list[float] = []
-        for number in range(ROUNDS):
-            print(f"  {what}: round {number + 1} of {ROUNDS}", flush=True)
-            cluster.whole()
-            holder = cluster.holder()
-            with Client(
-                cluster.vip, cluster.zone, cluster.key("node"), f"{number}-{time.time_ns()}-"
-            ) as client:
-                since = time.monotonic()
-                strike(cluster, holder)
-                time.sleep(WATCHED)
-                ended = time.monotonic()
-            for track, into in ((client.queries, queries), (client.updates, updates)):
-                if max(track.done.values()) < ended - 1:
-                    raise RuntimeError(f"{what}: the VIP had not come back after {WATCHED} s")
-                into.append(track.longest_gap(since) * 1000)
-            cluster.power_on()
-        for kind, values, limit in (("answer", queries, 1000), ("accepted update", updates, 2000)):
-            rows.append(
-                Row(
-                    f"{what}: longest time without an {kind}",
-                    "ms",
-                    values,
-                    better="less",
-                    aim=Aim(f"worst under {limit} ms", _all_under(values, limit)),
-                )
-            )
-    return rows
-
-
-def _all_under(values: Sequence[float], limit: float) -> Callable[[float, float | None], bool]:
-    return lambda ours, ratio: max(values) < limit
-
-
 def measure() -> Iterator[list[Row]]:
     """Yield the rows of one part after another."""
+    yield from wire.measure()
     control = ControlNode()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(control, fetch_key(control, Path(folder)), Path(folder))
         yield bulk_rows(bench)
-        yield outage_rows()
+        yield from outages.measure()
         yield [loop_row(bench)]

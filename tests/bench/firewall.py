@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.report import Aim, Row
-from tests.failover.cluster import Cluster
+from tests.lab.cluster import Cluster
 
 NODE, CLIENT = "node1", "node3"
 MILLION = 1_000_000

@@ -106,7 +106,7 @@ def one_effective(block: str, allow: str) -> None:
     from plugins.module_utils._firewall import lists, networks
     from plugins.module_utils._firewall.networks import V4
     from plugins.module_utils._firewall.packed import pack
-    from plugins.module_utils._ports.files import Files
+    from plugins.module_utils._ports.host.files import Files
 
     allowed = lists.read(Files().blocks(allow)).columns[V4].keys
     blocked = lists.read(Files().blocks(block)).columns[V4]
@@ -156,26 +156,22 @@ def one_run(path: str, *protected: str) -> None:
 
     gc.disable()
     from plugins.module_utils._core.audit import Audit
+    from plugins.module_utils._core.executor import Records, execute
     from plugins.module_utils._core.journal import Journal
-    from plugins.module_utils._core.operation import Records, execute
+    from plugins.module_utils._core.spec import filled
     from plugins.module_utils._core.waiting import SystemClock
-    from plugins.module_utils._firewall.blocklist_operation import Blocklist
-    from plugins.module_utils._ports import nft as ports
-    from plugins.module_utils._ports.files import Files
-    from plugins.module_utils._ports.surroundings import Surroundings
+    from plugins.module_utils._firewall.blocklist_operation import NftBlocklist
+    from plugins.module_utils._firewall.blocklist_options import SPEC
+    from plugins.module_utils._ports.firewall import nft as ports
+    from plugins.module_utils._ports.host.files import Files
+    from plugins.module_utils._ports.net.network_identity import NetworkIdentity
 
     lists = [
-        {"name": "bench", "action": "block", "files": [path], "entries": []},
-        {"name": "office", "action": "allow", "files": [str(FOLDER / "allow")], "entries": []},
+        {"name": "bench", "files": [path]},
+        {"name": "office", "action": "allow", "files": [str(FOLDER / "allow")]},
     ]
-    params = {
-        "lists": [] if path == "-" else lists,
-        "protected": list(protected),
-        "max_share": 0.9,
-        "strict": False,
-        "rebuild": False,
-        "state": "absent" if path == "-" else "present",
-    }
+    given = {"lists": [], "state": "absent"} if path == "-" else {"lists": lists}
+    params = filled(SPEC, {**given, "protected": list(protected), "max_share": 90})
     told = FOLDER / "memory"
     told.unlink(missing_ok=True)
     watched = FOLDER / "nft"  # a child's peak counts from its parent's, so nft gets a small parent
@@ -193,7 +189,7 @@ def one_run(path: str, *protected: str) -> None:
         loads.append(1000 * (time.perf_counter() - began))
 
     nft.load = load  # type: ignore[method-assign]
-    operation = Blocklist(nft, Files(), Surroundings(), SystemClock(), str(FOLDER / "store"))
+    operation = NftBlocklist(nft, Files(), NetworkIdentity(), SystemClock(), str(FOLDER / "store"))
     records = Records(Journal(FOLDER / "journal"), Audit(FOLDER / "audit"), FOLDER / "lock")
     started = time.perf_counter()
     outcome = execute(operation, params, records)
@@ -259,31 +255,24 @@ def one_ban(rounds: str) -> None:
 
     gc.disable()
     from plugins.module_utils._core.audit import Audit
+    from plugins.module_utils._core.executor import Records, execute
     from plugins.module_utils._core.journal import Journal
-    from plugins.module_utils._core.operation import Records, execute
+    from plugins.module_utils._core.spec import filled
     from plugins.module_utils._core.waiting import SystemClock
-    from plugins.module_utils._firewall.ban_operation import NftBan
-    from plugins.module_utils._firewall.looking import Looking
-    from plugins.module_utils._ports.files import Files
-    from plugins.module_utils._ports.nft import Nft
-    from plugins.module_utils._ports.surroundings import Surroundings
+    from plugins.module_utils._firewall.ban_operation import SPEC, NftBan
+    from plugins.module_utils._firewall.blocklist_state import BlocklistState
+    from plugins.module_utils._ports.firewall.nft import Nft
+    from plugins.module_utils._ports.host.files import Files
+    from plugins.module_utils._ports.net.network_identity import NetworkIdentity
 
     records = Records(Journal(FOLDER / "journal"), Audit(FOLDER / "audit"), FOLDER / "lock")
     book = str(FOLDER / "bans.json")
     Path(book).unlink(missing_ok=True)
-    looking = Looking(Files(), SystemClock(), str(FOLDER / "store"), book)
+    looking = BlocklistState(Files(), SystemClock(), str(FOLDER / "store"), book)
     for number in range(int(rounds) + 1):
-        operation = NftBan(Nft(), Files(), Surroundings(), SystemClock(), looking, "bench")
-        params = {
-            "networks": [f"224.0.0.{number}"],
-            "state": "present",
-            "ttl": "1h",
-            "reason": "bench",
-            "requester": "",
-            "source": "",
-            "renew": False,
-            "protected": [],
-        }
+        operation = NftBan(Nft(), Files(), NetworkIdentity(), SystemClock(), looking, "bench")
+        given = {"networks": [f"224.0.0.{number}"], "reason": "bench"}
+        params = filled(SPEC, given)
         started = time.perf_counter()
         outcome = execute(operation, params, records)
         took = time.perf_counter() - started

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.bench import volume_run
 from tests.bench.report import Aim, Row
-from tests.failover.cluster import Cluster, eventually
+from tests.lab.cluster import Cluster, eventually
 from tests.volumes.gateway import POOL, Gateway
 
 RUNS = 5

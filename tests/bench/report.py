@@ -12,8 +12,9 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 FOLDER = Path("build/bench")
 
@@ -26,6 +27,15 @@ class Aim:
 
     text: str
     holds: Callable[[float, float | None], bool]
+
+
+def seconds_of(task: dict[str, Any]) -> float:
+    """Return what a task took, by Ansible's callback that writes JSON."""
+    times = task["task"]["duration"]
+    start, end = (
+        datetime.fromisoformat(times[key].replace("Z", "+00:00")) for key in ("start", "end")
+    )
+    return (end - start).total_seconds()
 
 
 @dataclass(slots=True)

@@ -15,13 +15,12 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench.report import Aim, Row
-from tests.failover.cluster import PRIMARIES, SECONDARY, Cluster
-from tests.rotation.driver import KEYS, Driver, Witness
+from tests.bench.report import Aim, Row, seconds_of
+from tests.lab.cluster import PRIMARIES, SECONDARY, Cluster
+from tests.lab.rotations import KEYS, Driver, Witness
 
 ROUNDS = 3
 CLIENTS = 1_000
@@ -30,12 +29,12 @@ HEAD_START = 3.0
 """Seconds between the servers and the clients in the naive way."""
 
 PHASES = {
-    "introduce": ("Introduce a new", "Start a canary", "Let every server accept both"),
-    "prove": ("Prove on every",),
-    "promote": ("Promote what", "Let clients and servers"),
-    "wait for silence (grace of 2 s)": ("Wait until no server",),
-    "retire": ("Retire what", "Let every server refuse"),
-    "report": ("End the canary", "Write the report"),
+    "introduce": ("Introduce a new", "Start the host's canary", "Accept both generations"),
+    "prove": ("Prove that every server",),
+    "promote": ("Promote the proved", "Sign with the new"),
+    "wait for silence (grace of 2 s)": ("Wait until old keys",),
+    "retire": ("Retire the unused", "Refuse the retired"),
+    "report": ("Stop the host's canary", "Write the rotation"),
 }
 """Each phase and the tasks that begin a stretch of it."""
 
@@ -156,7 +155,7 @@ def scale_rows(driver: Driver) -> list[Row]:
         if run.status != 0:
             raise RuntimeError(f"the play failed: {run.output[-3000:]}")
     tasks = {
-        task["task"]["name"]: _seconds(task)
+        task["task"]["name"]: seconds_of(task)
         for play in json.loads(run.output[run.output.index("{") :])["plays"]
         for task in play["tasks"]
     }
@@ -215,14 +214,6 @@ def _scale_play() -> list[dict[str, Any]]:
             ],
         }
     ]
-
-
-def _seconds(task: dict[str, Any]) -> float:
-    times = task["task"]["duration"]
-    start, end = (
-        datetime.fromisoformat(times[key].replace("Z", "+00:00")) for key in ("start", "end")
-    )
-    return (end - start).total_seconds()
 
 
 def measure() -> Iterator[list[Row]]:

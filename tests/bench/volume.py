@@ -287,14 +287,16 @@ def look_up_rows(server: Server) -> Iterator[Row]:
 def look_ups(count: int) -> list[float]:
     """Return the microseconds of one look-up, as medians of some hundred, in a cache of so many images."""
     from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-    from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_folder import (
+    from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.image_folder import (
         ImageFolder,
     )
-    from ansible_collections.debvisor.hci.plugins.module_utils._ports.libvirt_pool import (
+    from ansible_collections.debvisor.hci.plugins.module_utils._ports.virt.libvirt_pool import (
         LibvirtPool,
     )
-    from ansible_collections.debvisor.hci.plugins.module_utils._storage import cache
-    from ansible_collections.debvisor.hci.plugins.module_utils._storage.image_cache import Cache
+    from ansible_collections.debvisor.hci.plugins.module_utils._storage.images import cache
+    from ansible_collections.debvisor.hci.plugins.module_utils._storage.images.cache_directory import (
+        CacheDirectory,
+    )
 
     place = PLACE / "entries"
     shutil.rmtree(place, ignore_errors=True)
@@ -308,7 +310,7 @@ def look_ups(count: int) -> list[float]:
             record = cache.Record("", "", found.st_ino, found.st_size, found.st_mtime_ns, 0, 0)
             (place / cache.record_of(image.name)).write_bytes(record.written())
         folder = ImageFolder(str(place), RECORDS)
-        looked = Cache(folder, LibvirtPool("none"), SystemClock())
+        looked = CacheDirectory(folder, LibvirtPool("none"), SystemClock())
         taken = []
         for number in range(LOOK_UPS):
             began = time.perf_counter()

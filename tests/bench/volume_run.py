@@ -17,36 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
-    Records,
-    execute,
-    locked,
-)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import Records, execute
+from ansible_collections.debvisor.hci.plugins.module_utils._core.locking import locked
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_options import (
-    SPEC,
-    image_at,
-)
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.job_host import job_run
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.volume_host import volume_ports
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run import JobRun
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volume_operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_run import JobRun
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_operation import (
     VolumeImage,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_request import (
+    SPEC,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._wiring.jobs import job_run
+from ansible_collections.debvisor.hci.plugins.module_utils._wiring.storage import (
+    image_at,
+    volume_ports,
 )
 
 PATIENCE = 1800
 DEFAULTS: dict[str, Any] = {
-    **{name: option.get("default") for name, option in SPEC.items()},
-    "state": "present",
-    "volume_size_gb": None,
-    "overwrite": "never",
-    "adopt": False,
-    "replace": "beside",
-    "golden": False,
-    "verify": "sampled",
     "timeout": PATIENCE,
     "queue_timeout": PATIENCE,
-    "correlation_id": None,
     "backend": "directory",
 }
 
@@ -79,12 +70,13 @@ def peak_memory() -> float:
 
 
 def main() -> int:
-    params = {**DEFAULTS, **json.loads(sys.argv[1])}
-    stay_within(Path(params.pop("records")))
+    given = {**DEFAULTS, **json.loads(sys.argv[1])}
+    stay_within(Path(given.pop("records")))
+    params = filled(SPEC, given)
     begun = watched()
     clock, locks = SystemClock(), settings.lock_dir()
     limits = {"timeout": params["timeout"], "queue_timeout": params["queue_timeout"]}
-    work = job_run("volume_image", settings, clock, {"account": "bench"}, **limits)
+    work = job_run("volume_image", clock, {"account": "bench"}, **limits)
     ports = volume_ports(
         image_at(params), work, clock, partial(locked, locks), locks, params["cache_path"]
     )

@@ -18,19 +18,25 @@ from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
-from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
     execute,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.record_sets_operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.connections import (
+    Connections,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.records.record_sets_operation import (
+    SPEC,
     RecordSets,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns_server import DnsServer
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.dnssec import DnssecValidator
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.dns_server import DnsServer
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.dnssec import DnssecValidator
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.files import Files
+from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_settings import Settings
 
 START_TIMEOUT = 20.0
 PROGRAM_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -51,7 +57,7 @@ options {{
   managed-keys-directory "{folder}"; key-directory "{folder}";
   listen-on port {port} {{ {address}; }}; listen-on-v6 {{ none; }};
   recursion no; dnssec-validation no; allow-transfer {{ key "transfer"; key "all"; }}; notify no; minimal-responses no;
-  tcp-clients 100;
+  tcp-clients 100; max-ixfr-ratio unlimited;
 }};
 controls {{ }};
 logging {{ category default {{ null; }}; category update {{ null; }}; category update-security {{ null; }}; }};
@@ -87,6 +93,26 @@ def secret_of(name: str) -> str:
 
 def key_text(name: str, secret: str | None = None) -> str:
     return f'key "{name}" {{ algorithm hmac-sha256; secret "{secret or secret_of(name)}"; }};\n'
+
+
+def settings_for(primary: Named, folder: Path, **others: Any) -> Settings:
+    """Return what the programs on the node n1 are told, whose server is the primary. Its keys come into the folder."""
+    for name in ("all", "transfer"):
+        (folder / f"{name}.key").write_text(key_text(name))
+    given: dict[str, Any] = {
+        "node": "n1",
+        "rank": 0,
+        "vips": (primary.address,),
+        "zones": (ZONE.rstrip("."),),
+        "servers": (),
+        "quorum": 1,
+        "port": primary.port,
+        "link": folder / "named.conf",
+        "zone_dir": primary.folder,
+        "role_key": folder / "all.key",
+        "transfer_key": folder / "transfer.key",
+    }
+    return Settings(**{**given, **others})
 
 
 class Named:
@@ -190,25 +216,23 @@ def run(tmp_path: Path, primary: Named) -> Run:
         clock: Any = None,
         **options: Any,
     ) -> Outcome:
-        operation = RecordSets(DnsServer, Files().read, clock or SystemClock(), DnssecValidator())
-        params = {
-            "zone": ZONE,
-            "server": primary.address,
-            "port": primary.port,
-            "key_file": str(tmp_path / f"{key}.key"),
-            "timeout": 5.0,
-            "retry_for": 0.0,
-            "ttl": 300,
-            "ptr": False,
-            "prune": None,
-            "lower_ttl": None,
-            "servers": [],
-            "wait_for": "all",
-            "wait_timeout": 15.0,
-            "validate_dnssec": False,
-            "records": list(wanted),
-            **options,
-        }
+        connections = Connections(DnsServer, Files().read, clock or SystemClock())
+        operation = RecordSets(connections, clock or SystemClock(), DnssecValidator())
+        params = filled(
+            SPEC,
+            {
+                "zone": ZONE,
+                "server": primary.address,
+                "port": primary.port,
+                "key_file": str(tmp_path / f"{key}.key"),
+                "timeout": 5.0,
+                "retry_for": 0.0,
+                "ttl": 300,
+                "wait_timeout": 15.0,
+                "records": list(wanted),
+                **options,
+            },
+        )
         return execute(operation, params, records, check=check)
 
     return runner

@@ -22,24 +22,23 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     Conflict,
     DebvisorError,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._dns import (
-    epoch,
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol import (
     names,
     rdata,
-    taking_over,
     tsig,
     wire,
     zone_file,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.client import Client
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.epoch import Epoch
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.errors import BadKey
-from ansible_collections.debvisor.hci.plugins.module_utils._entry.dns_mend import Mender
-from ansible_collections.debvisor.hci.plugins.module_utils._entry.dns_settings import Settings
-from ansible_collections.debvisor.hci.plugins.module_utils._ports import bind as tools
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns_server import DnsServer
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.client import Client
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.errors import BadKey
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.writer import epoch, takeover
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.writer.epoch import Epoch
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns import bind as tools
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.dns_server import DnsServer
+from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_mend import Mender
+from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_settings import Settings
 
-from tests.bind.conftest import ZONE, Named, key_text, program
+from tests.bind.conftest import ZONE, Named, key_text, program, settings_for
 
 APEX = names.parse(ZONE)
 FIRST, SECOND = Epoch(1, 1, "n1", "t1"), Epoch(2, 65537, "n2", "t2")
@@ -64,68 +63,68 @@ def client(primary: Named) -> Iterator[Client]:
 @pytest.fixture
 def config(primary: Named, tmp_path: Path) -> Settings:
     """What the programs on the node are told."""
-    for name in ("all", "transfer"):
-        (tmp_path / f"{name}.key").write_text(key_text(name))
-    return Settings(
-        node="n1",
-        rank=0,
-        vips=(primary.address,),
-        zones=("example.test",),
-        servers=(),
-        quorum=1,
-        port=primary.port,
-        link=tmp_path / "named.conf",
-        zone_dir=primary.folder,
-        role_key=tmp_path / "all.key",
-        transfer_key=tmp_path / "transfer.key",
-    )
+    return settings_for(primary, tmp_path)
 
 
 def test_an_epoch_begins_with_a_leap(client: Client) -> None:
-    assert taking_over.history(client, APEX) == frozenset()
-    assert taking_over.take_over(client, APEX, LEAPT, FIRST, []) == 1
+    assert takeover.history(client, APEX) == frozenset()
+    assert takeover.take_over(client, APEX, LEAPT, [FIRST]) == 1
     assert client.soa(APEX).serial == LEAPT
-    assert taking_over.history(client, APEX) == {FIRST}
+    assert takeover.history(client, APEX) == {FIRST}
 
 
 def test_twice_is_harmless(client: Client) -> None:
     for raised in (1, LEAPT):
-        assert taking_over.take_over(client, APEX, LEAPT, FIRST, []) == raised
+        assert takeover.take_over(client, APEX, LEAPT, [FIRST]) == raised
     assert client.soa(APEX).serial == LEAPT
-    assert taking_over.history(client, APEX) == {FIRST}
+    assert takeover.history(client, APEX) == {FIRST}
 
 
-def test_old_epochs_go(client: Client) -> None:
-    taking_over.take_over(client, APEX, LEAPT, FIRST, [])
-    taking_over.take_over(client, APEX, 2 * LEAPT, SECOND, [FIRST])
-    assert taking_over.history(client, APEX) == {SECOND}
+def test_the_records_of_before_become_one(client: Client) -> None:
+    """Sixteen records, in any order, did not fit into a datagram."""
+    old = [
+        Epoch(number, number, "node1.example.test", "2026-01-01T00:00:00Z") for number in range(16)
+    ]
+    texts = [("_writer", "TXT", f'"v=1 {one.text()}"') for one in old]
+    add(client, *texts)
+    assert takeover.history(client, APEX) == frozenset(old)
+    new = Epoch(16, LEAPT, "node2.example.test", "2026-02-01T00:00:00Z")
+    takeover.take_over(client, APEX, LEAPT, [*takeover.history(client, APEX), new])
+    answer = client.ask(epoch.owner(APEX), rdata.TXT)
+    [record] = answer.answers
+    assert len(answer.wire) <= wire.LONGEST_DATAGRAM
+    shown = rdata.render(rdata.TXT, record.data)
+    assert shown.startswith(f'"{new.text()}" "{old[15].text()}" "{old[14].text()}"')
+    kept = takeover.history(client, APEX)
+    assert new in kept
+    assert kept < {*old, new}
 
 
 def test_a_server_that_was_quicker_is_a_conflict(client: Client) -> None:
     [seen] = client.ask(APEX, rdata.SOA).answers
-    taking_over.take_over(client, APEX, LEAPT, FIRST, [])
-    [failure] = client.update(taking_over.message(seen, 3 * LEAPT, SECOND, []))
+    takeover.take_over(client, APEX, LEAPT, [FIRST])
+    [failure] = client.update(takeover.message(seen, 3 * LEAPT, [FIRST, SECOND]))
     assert isinstance(failure, Conflict)
-    assert taking_over.history(client, APEX) == {FIRST}
+    assert takeover.history(client, APEX) == {FIRST}
 
 
 def test_a_zone_that_is_not_there_is_not_taken_over(client: Client) -> None:
     with pytest.raises(DebvisorError):
-        taking_over.take_over(client, names.parse("other.test."), LEAPT, FIRST, [])
+        takeover.take_over(client, names.parse("other.test."), LEAPT, [FIRST])
 
 
 def test_a_key_is_read_at_each_use(config: Settings) -> None:
     config.role_key.write_text(key_text("unknown"))
     with config.vip(5.0, config.role_key) as server:
         with pytest.raises(BadKey):
-            taking_over.history(server, APEX)
+            takeover.history(server, APEX)
         config.role_key.write_text(key_text("all"))
-        assert taking_over.history(server, APEX) == frozenset()
+        assert takeover.history(server, APEX) == frozenset()
         config.role_key.unlink()
         with pytest.raises(DebvisorError, match="cannot be read"):
-            taking_over.history(server, APEX)
+            takeover.history(server, APEX)
     with config.vip(5.0) as server:
-        assert taking_over.history(server, APEX) == frozenset(), "it needs no key"
+        assert takeover.history(server, APEX) == frozenset(), "it needs no key"
 
 
 TEXTS = [
@@ -196,7 +195,7 @@ def test_updates_that_only_a_former_writer_has_are_replayed_or_told(
     bind = tools.Bind(config.link, config.zone_dir)
     mender = Mender(config, bind, threading.Lock(), threading.Event(), logged.append)
     files = [primary.folder / "example.test.zone", primary.folder / "example.test.zone.jnl"]
-    taking_over.take_over(client, APEX, LEAPT, FIRST, [])
+    takeover.take_over(client, APEX, LEAPT, [FIRST])
     primary.stop()
     common = {file: file.read_bytes() for file in files}
 
@@ -222,7 +221,7 @@ def test_updates_that_only_a_former_writer_has_are_replayed_or_told(
     journal = former / "example.test.zone.jnl"
     assert mender.compare(journal) is False, "nobody has taken over yet"
     serial = client.soa(APEX).serial
-    taking_over.take_over(client, APEX, epoch.leap(serial, 1), Epoch(2, serial, "n2", "t2"), [])
+    takeover.take_over(client, APEX, epoch.leap(serial, 1), [FIRST, Epoch(2, serial, "n2", "t2")])
     add(client, ("both", "A", "192.0.2.9"), ("same", "A", "192.0.2.3"))
     assert mender.compare(journal) is True
 

@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import TimedOut, Unreachable
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import Outcome
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import Outcome
+from ansible_collections.debvisor.hci.plugins.module_utils._core.limits import TooManyChanges
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.errors import (
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.connections import (
+    Connections,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.errors import (
     BadKey,
     BadSignature,
     BadTime,
@@ -24,9 +28,9 @@ from ansible_collections.debvisor.hci.plugins.module_utils._dns.errors import (
     NotAuthoritative,
     RequestRefused,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.zone_info import ZoneInfo
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns_server import DnsServer
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.records.zone_info import ZoneInfo
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.dns_server import DnsServer
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.files import Files
 
 from tests.bind.conftest import ADDRESS, ZONE, Named, Run, key_text, program
 
@@ -64,6 +68,20 @@ VALUES = {
     "SSHFP": ["4 2 " + "ab" * 32],
     "TLSA": ["3 1 1 " + "cd" * 32],
     "TXT": ["x" * 700, '"one" "two\\000"'],
+    "NAPTR": [
+        '100 10 "U" "E2U+sip" "!^.*$!sip:info@example.org!" .',
+        '1 1 "" "" "" Sip.example.net.',
+    ],
+    "LOC": ["52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m"],
+    "HTTPS": ['1 . alpn="h2,h3" ipv4hint=192.0.2.1', "0 Web.example.net."],
+    "SVCB": ['2 Svc.example.net. port=8443 key65333="a b"'],
+    "DNAME": ["elsewhere.example.net."],
+    "URI": ['10 1 "https://example.net/"'],
+    "CERT": ["PKIX 1 RSASHA256 AQID"],
+    "OPENPGPKEY": ["AQID"],
+    "SMIMEA": ["3 1 1 " + "cd" * 32],
+    "TYPE65280": [r"\# 4 0A000001", r"\# 0"],
+    "APL": [r"\# 6 0001 18 02 0A01"],
 }
 
 
@@ -77,13 +95,17 @@ def test_every_type_goes_in_is_found_unchanged_and_goes_out(
         {"name": "child", "type": "NS", "value": "ns.example.net."},
         {"name": "*.wild", "type": "A", "value": "192.0.2.9"},
         {"name": r"odd\.\032name", "type": "TXT", "value": "odd"},
-        {"name": "@", "type": "NS", "value": ["ns1", "ns2.example.net."]},
+        {"name": "@", "type": "NS", "value": ["ns1", "ns2.example.net."], "exact": True},
     ]
     outcome = run(*wanted)
     assert outcome.failure is None
     assert dig(primary, "t-MX.example.test", "MX") == [
         "10 mail.example.net.",
         "20 ns1.example.test.",
+    ]
+    assert dig(primary, "t-HTTPS.example.test", "HTTPS") == [
+        "0 web.example.net.",
+        '1 . alpn="h2,h3" ipv4hint=192.0.2.1',
     ]
     assert dig(primary, "xn--bcher-kva.example.test", "CNAME") == ["www.example.net."]
     assert dig(primary, ZONE, "NS") == ["ns1.example.test.", "ns2.example.net."]
@@ -93,7 +115,7 @@ def test_every_type_goes_in_is_found_unchanged_and_goes_out(
     again = run(*without_cut, key=key)
     assert (again.failure, again.changed) == (None, False)
     gone = [{**item, "state": "absent", "value": None} for item in wanted if item["name"] != "@"]
-    assert run(*gone).failure is None
+    assert run(*gone, max_share=100).failure is None
     assert dig(primary, "t-MX.example.test", "MX") == []
 
 
@@ -118,6 +140,41 @@ def test_a_conflict_with_nsupdate(run: Run, primary: Named, tmp_path: Path) -> N
     assert outcome.failure is not None
     assert getattr(outcome.failure, "details", {}).get("conflicts") == ["x.example.test. A"]
     assert dig(primary, "x.example.test", "A") == ["192.0.2.1", "192.0.2.99"]
+
+
+def test_what_the_server_refuses_without_a_reason_is_found_before(
+    run: Run, primary: Named, tmp_path: Path
+) -> None:
+    script = f"server {primary.address} {primary.port}\nzone {ZONE}\nupdate {{}}\nsend\n"
+    for wanted, update in (
+        ({"name": "@", "type": "MX", "value": "10 mail"}, f"add {ZONE} 60 MX 10 mail.{ZONE}"),
+        ({"name": "ns1", "type": "A", "state": "absent"}, f"delete ns1.{ZONE} A"),
+        (
+            {"name": "@", "type": "NS", "value": "ns9", "exact": False},
+            f"add {ZONE} 60 NS ns9.{ZONE}",
+        ),
+    ):
+        done = subprocess.run(
+            [program("nsupdate"), "-k", str(tmp_path / "all.key")],
+            input=script.format(update),
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=30,
+        )
+        assert "update failed: REFUSED" in done.stderr
+        outcome = run(wanted)
+        assert error_type(outcome) == "InvalidInput"
+        assert "address" in str(outcome.failure)
+
+
+def test_a_ds_goes_to_its_delegation(run: Run, primary: Named) -> None:
+    """BIND drops a DS without a delegation, and says nothing."""
+    ds = {"name": "far", "type": "DS", "value": "1 13 2 " + "AB" * 32}
+    assert error_type(run(ds)) == "InvalidInput"
+    assert run(ds, {"name": "far", "type": "NS", "value": "ns.example.net."}).failure is None
+    assert dig(primary, "far.example.test", "DS") == ["1 13 2 " + "AB" * 28 + " " + "AB" * 4]
+    assert run(ds, key="update").changed is False
 
 
 class Skewed(SystemClock):
@@ -171,7 +228,7 @@ def test_it_waits_for_the_secondary_and_its_pointers(
     assert dig(secondary, "h599.example.test", "A") == ["10.0.2.87"]
     assert dig(secondary, "-x", "10.0.2.87") == ["h599.example.test."]
     assert run(*records, ptr=True, servers=[str_of(secondary)]).changed is False
-    info = ZoneInfo(DnsServer, Files().read, SystemClock()).look(
+    info = ZoneInfo(Connections(DnsServer, Files().read, SystemClock())).look(
         {
             "zones": ["example.test"],
             "server": ADDRESS,
@@ -208,7 +265,7 @@ def test_ten_thousand_in_one_call_and_a_quick_second_one(run: Run) -> None:
     assert outcome.plan.facts["messages"] <= 8
     assert run(*records).changed is False
     prune = {"below": "@", "types": ["A"], "allow_empty": False}
-    pruned = run(a("ns1", "127.0.0.1"), prune=prune)
+    pruned = run(a("ns1", "127.0.0.1"), prune=prune, max_share=100)
     assert (pruned.failure, pruned.plan.facts["removed"]) == (None, 10_000)
 
 
@@ -262,3 +319,12 @@ def test_signed_answers_validate_and_unsigned_ones_are_bogus(run: Run, primary: 
     outcome = run(a("x", "192.0.2.1"), validate_dnssec=True)
     assert isinstance(outcome.failure, DnssecBogus)
     assert dig(primary, "x.example.test", "A") == []
+
+
+def test_no_more_than_a_share_of_a_zone_is_changed(run: Run) -> None:
+    records = [a(f"h{number}", f"10.1.0.{number}") for number in range(20)]
+    run(*records)
+    others = [a(f"h{number}", f"10.2.0.{number}") for number in range(20)]
+    refusal = run(*others).failure
+    assert isinstance(refusal, TooManyChanges)
+    assert run(*others, max_share=100).plan.facts["modified"] == 20

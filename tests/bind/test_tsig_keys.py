@@ -14,29 +14,34 @@ from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
-from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
     execute,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-from ansible_collections.debvisor.hci.plugins.module_utils._dns import canary, names
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.canary import Tally
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.client import Client
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.errors import BadKey
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.host_keys_operation import TsigKeys
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.key_probe import (
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.keys import canary
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.keys.canary import Tally
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.keys.key_probe import (
     KeyProbe,
     NotAccepted,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.key_source import KeySource
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.key_use import KeyUse
-from ansible_collections.debvisor.hci.plugins.module_utils._ports import bind as bind_port
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.bind import Bind
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns_server import DnsServer
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.logs import Logs
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.keys.key_use import KeyUse
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.keys.tsig_keys_operation import (
+    SPEC,
+    TsigKeys,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol import names
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.client import Client
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.errors import BadKey
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.key_source import KeySource
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns import bind as bind_port
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.bind import Bind
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.dns_server import DnsServer
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.logs import Logs
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.files import Files
 
 from tests.bind.conftest import (
     ADDRESS,
@@ -48,7 +53,7 @@ from tests.bind.conftest import (
     key_text,
     program,
 )
-from tests.unit.plugins.module_utils._dns.test_host_keys_operation import (
+from tests.fakes.tsig import (
     BOTH,
     ONE,
     SWITCHED,
@@ -125,13 +130,16 @@ class World:
         return DnsServer(address, self.named.port, timeout)
 
     def run(self, sealed: str) -> Outcome:
-        params = {
-            "sealed": sealed,
-            "folder": str(self.keys),
-            "group": "bind",
-            "peers": ["192.0.2.12"],
-            "peer_class": "xfer",
-        }
+        params = filled(
+            SPEC,
+            {
+                "private_key": "/key",
+                "sealed": sealed,
+                "folder": str(self.keys),
+                "peers": ["192.0.2.12"],
+                "peer_class": "xfer",
+            },
+        )
         operation = TsigKeys(OwnFiles(), Plain(), self.bind, self.reach, SystemClock())
         return execute(operation, params, self.records)
 

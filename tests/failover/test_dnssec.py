@@ -20,10 +20,10 @@ import dns.rdatatype
 import dns.rrset
 import dns.update
 import pytest
-from ansible_collections.debvisor.hci.plugins.module_utils._dns.tsig import Key
+from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.tsig import Key
 
-from tests.failover.client import keyring
-from tests.failover.cluster import PRIMARIES, Cluster, eventually
+from tests.lab.cluster import PRIMARIES, Cluster, eventually
+from tests.lab.dns_client import keyring
 
 ZONE = "signed.debvisor.test"
 KEYS = "/var/lib/bind/keys"

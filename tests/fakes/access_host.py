@@ -16,13 +16,15 @@ from ansible_collections.debvisor.hci.plugins.module_utils._access.ssh_access_op
     SshAccess,
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._access.ssh_access_state import (
-    Places,
     Ports,
+    SshAccessPaths,
     SshAccessState,
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import DebvisorError
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.totp_store import TotpStore
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.access.totp_store import TotpStore
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.files import Files
+
+from tests.fakes.operation_contract import Wire, unwired
 
 NOW = 1_800_000_000.0
 """2027-01-15."""
@@ -145,7 +147,7 @@ class AccessHost:
         self.files = Files()
         for name in ("sshd", "pam", "totp"):
             (base / name).mkdir(mode=0o700)
-        self.places = Places(
+        self.places = SshAccessPaths(
             drop_in=str(base / "sshd/10-debvisor-mfa.conf"),
             include=str(base / "pam/debvisor-mfa"),
             service=str(base / "pam/sshd"),
@@ -195,11 +197,12 @@ class AccessHost:
             **vars(found), name=name, home=str(self.keys(name).parents[1])
         )
 
-    def operation(self) -> SshAccess:
+    def operation(self, wire: Wire = unwired) -> SshAccess:
         uid = self.base.stat().st_uid
+        files, sshd = wire("files", self.files), wire("sshd", self.sshd)
         ports = Ports(
-            self.files,
-            self.sshd,
+            files,
+            sshd,
             SimpleNamespace(
                 find=self._find,
                 members=self.groups.get,
@@ -214,7 +217,7 @@ class AccessHost:
             lambda: self.client,
         )
         state = SshAccessState(ports, self.places, uid)
-        return SshAccess(self.files, self.sshd, state, self.places)
+        return SshAccess(files, sshd, state, self.places)
 
     def enrol(self, user: str) -> None:
         self.files.write(

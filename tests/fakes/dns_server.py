@@ -134,7 +134,7 @@ class FakeServer:
         mark = request.tsig
         data = mark[0].algorithm.to_wire() + bytes(6) + b"\x01\x2c\0\0" + body[:2]
         data += int(error).to_bytes(2, "big") + b"\0\0"
-        body[10:12] = b"\0\1"
+        body[10:12] = (len(reply.additional) + (reply.edns >= 0) + 1).to_bytes(2, "big")
         record = mark.name.to_wire() + b"\0\xfa\0\xff\0\0\0\0" + len(data).to_bytes(2, "big")
         return bytes(body + record + data)
 
@@ -170,7 +170,9 @@ class FakeServer:
         reply = self._reply(request)
         reply.flags |= dns.flags.AA
         owner = question.name
-        exists = (owner, question.rdtype) in held
+        exists = any(
+            other == owner and question.rdtype in (kind, dns.rdatatype.ANY) for other, kind in held
+        )
         if not exists and not any(other.is_subdomain(owner) for other, _kind in held):
             star = next(
                 (
@@ -186,12 +188,16 @@ class FakeServer:
                 reply.authority.append(held[apex, SOA])
                 return reply
             owner = star
-        for kind in (question.rdtype, CNAME):
+        kinds = [question.rdtype, CNAME]
+        if question.rdtype == dns.rdatatype.ANY:
+            kinds = [kind for other, kind in held if other == owner]
+        for kind in kinds:
             if found := held.get((owner, kind)):
                 copied = dns.rrset.from_rdata_list(question.name, found.ttl, found)
                 reply.answer.append(copied)
-                break
-        else:
+                if question.rdtype != dns.rdatatype.ANY:
+                    break
+        if not reply.answer:
             reply.authority.append(held[apex, SOA])
         return reply
 

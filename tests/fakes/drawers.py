@@ -8,16 +8,20 @@ It is on disk, not in memory, because half of what must be proved is what a kill
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     InvalidInput,
     Problem,
     VerificationFailed,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import Records
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
 from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import (
     Action,
     Difference,
@@ -29,6 +33,9 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import (
 Hook = Callable[[str, str], None]
 """Called with a stage (prepare, apply, applied, undo, verify, commit) and a drawer's name; may raise or exit."""
 
+KILLED = 137
+BEFORE = {"a": "old", "z": "untouched"}
+
 
 def no_hook(stage: str, name: str) -> None:
     """Do nothing."""
@@ -39,9 +46,21 @@ def kill_at(stage: str, name: str) -> Hook:
 
     def hook(now_stage: str, now_name: str) -> None:
         if (now_stage, now_name) == (stage, name):
-            os._exit(137)
+            os._exit(KILLED)
 
     return hook
+
+
+def die(what: Callable[[], object]) -> None:
+    """Do it in a process that dies in it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            what()
+        finally:
+            os._exit(0)
+    _pid, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == KILLED, "the process was to die, and did not"
 
 
 def fail_at(stage: str, name: str, error: BaseException) -> Hook:
@@ -139,3 +158,33 @@ class FillDrawers(Operation[Mapping[str, str], Mapping[str, str]]):
     def _write(self, name: str, text: str) -> None:
         self._check_writable()
         (self.folder / name).write_text(text)
+
+
+class DrawerWorld:
+    """Drawers that hold something, and the records of who changed it."""
+
+    def __init__(self, base: Path) -> None:
+        self.folder = base / "drawers"
+        self.folder.mkdir()
+        for name, text in BEFORE.items():
+            (self.folder / name).write_text(text)
+        self.records = Records(
+            Journal(base / "journal"), Audit(base / "log" / "audit.jsonl"), base / "lock"
+        )
+
+    @property
+    def state(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.folder.iterdir()}
+
+    @property
+    def open_transactions(self) -> list[Path]:
+        return list(self.records.journal.folder.glob("*"))
+
+    @property
+    def audit_lines(self) -> list[dict[str, Any]]:
+        path = self.records.audit.path
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def results(self) -> list[str]:
+        return [line["result"] for line in self.audit_lines]

@@ -13,16 +13,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_folder import ImageFolder
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.image_cache import Cache
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.inventory import Inventory
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run import UnrecordedRun
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.pool import PoolFacts
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.work import (
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.image_folder import (
+    ImageFolder,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.images.cache_directory import (
+    CacheDirectory,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.images.cache_index import (
+    CacheIndex,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.images.libvirt_pool import (
+    PoolFacts,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_protocols import (
     CachedImage,
     Download,
     RemoteImage,
     Work,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_run import (
+    UnrecordedRun,
 )
 
 CHUNK = 1 << 12
@@ -188,8 +198,8 @@ class CachingHost:
         self.pool = FakePool()
         self.clock = Time()
         self.folder = ImageFolder(str(self.root), self.locks)
-        self.cache = Cache(self.folder, self.pool, self.clock)
-        self.inventory = Inventory(self.folder, self.clock)
+        self.cache = CacheDirectory(self.folder, self.pool, self.clock)
+        self.index = CacheIndex(self.folder, self.clock)
         self.work = QuietWork()
 
     def store(self, source: MemoryImage, digest: str | None = DIGEST) -> CachedImage:

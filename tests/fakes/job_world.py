@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import CannotRecord
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run import (
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_run import (
+    JobPorts,
     JobRun,
-    Surroundings,
 )
 
 START = 1_800_000_000.0
@@ -75,9 +75,9 @@ class Files:
     def cancel_request(self, job_id: str) -> str | None:
         return self.asked.get(job_id)
 
-    def request_cancel(self, job_id: str, asker: str) -> None:
+    def request_cancel(self, job_id: str, requester: str) -> None:
         self._check_room()
-        self.asked[job_id] = asker
+        self.asked[job_id] = requester
 
     def forget_cancel(self, job_id: str) -> None:
         self.asked.pop(job_id, None)
@@ -194,7 +194,7 @@ class World:
         self.events = Events()
 
     def run(self, *, timeout: float = 3600, queue_timeout: float = 600) -> JobRun:
-        around = Surroundings(
+        around = JobPorts(
             self.files,
             self.queue,
             self.signals,

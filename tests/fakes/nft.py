@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import NftFailed
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.firewall.nft import NftFailed
 
 
 class FakeTables:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import NftFailed
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.firewall.nft import NftFailed
 
 
 @dataclass

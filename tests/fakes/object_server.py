@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ class Asked:
 
 Fault = Callable[["Handler", Asked], bool]
 """Answers for the server, and says whether it did."""
+Misbehaviour = Callable[["Handler", Asked], object]
+"""Stands in the place of an object, and answers for itself."""
 
 
 @dataclass
@@ -51,7 +54,7 @@ class ObjectServer:
     """What lies at which path, and how it is served. ``log`` has all that was asked."""
 
     port: int = 0
-    objects: dict[str, bytes] = field(default_factory=dict)
+    objects: dict[str, bytes | Misbehaviour] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     """Sent with each object, over what the server says itself; an empty one is left out."""
     ranges: bool = True
@@ -101,13 +104,19 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self, content: bytes | None = None, **replaced: str) -> None:
         """Answer as a server should; ``replaced`` headers stand instead of its own."""
         state = self.server_state
-        if content is None:
-            content = state.objects.get(urlsplit(self.path).path)
-        if content is None:
+        found = state.objects.get(urlsplit(self.path).path) if content is None else content
+        if found is None:
             return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        if callable(found):
+            self.close_connection = True
+            found(self, self.asked)
+            return None
+        content = found
         headers = {"ETag": state.etag(content), **state.headers}
         if self._outdated(headers):
             return self.answer(412, b"")
+        if self.headers.get("If-None-Match") == headers["ETag"]:
+            return self.answer(304, b"", Content_Length="")
         match = _RANGE.fullmatch(self.headers.get("Range", "")) if state.ranges else None
         if not match:
             return self.answer(200, content, **headers, **replaced)
@@ -124,10 +133,11 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
-        """Send an answer; ``Content-Length`` may promise more than the body has."""
+        """Send an answer; ``Content_Length`` may promise more than the body has."""
         self.asked.status = status
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in {"Content-Length": str(len(body)), **named}.items():
             if value:
                 self.send_header(name, value)
         self.end_headers()
@@ -157,7 +167,7 @@ class _Server(ThreadingHTTPServer):
 def serving(
     tls: ssl.SSLContext | None = None, handler: type[Handler] = Handler
 ) -> Iterator[ObjectServer]:
-    """Serve until the block ends."""
+    """Have a server answer on loopback until the block ends."""
     state = ObjectServer()
     server = _Server(("127.0.0.1", 0), type("OneHandler", (handler,), {"server_state": state}))
     server.daemon_threads = True
@@ -217,7 +227,7 @@ def answers(status: int, body: bytes = b"", **headers: str) -> Fault:
     """Answer so, whatever is asked."""
 
     def fault(handler: Handler, asked: Asked) -> bool:
-        handler.answer(status, body, **{k.replace("_", "-"): v for k, v in headers.items()})
+        handler.answer(status, body, **headers)
         return True
 
     return fault
@@ -236,3 +246,54 @@ def on_parts(inner: Fault, times: int = 1 << 30) -> Fault:
         return inner(handler, asked)
 
     return fault
+
+
+# What stands in the place of an object
+
+
+def redirects(to: str, code: int = 302) -> Misbehaviour:
+    """Send elsewhere."""
+    return answers(code, Location=to)
+
+
+def ends_early(content: bytes, after: int) -> Misbehaviour:
+    """Promise all and deliver less."""
+    return answers(200, content[:after], Content_Length=str(len(content)))
+
+
+def resets(handler: Handler, asked: Asked) -> None:
+    """Hang up without a word."""
+    handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def drips(handler: Handler, asked: Asked) -> None:
+    """Send a line now and then, for ever: each read comes back soon, and the whole never ends."""
+    handler.send_response(200)
+    handler.end_headers()
+    _for_ever(handler, b"192.0.2.1\n")
+
+
+def drips_headers(handler: Handler, asked: Asked) -> None:
+    """Never come to the content."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    _for_ever(handler, b"X")
+
+
+def _for_ever(handler: Handler, block: bytes) -> None:
+    while not handler.server_state.stopped.is_set():
+        try:
+            handler.wfile.write(block)
+        except OSError:
+            return
+        time.sleep(0.02)
+
+
+def once(first: Misbehaviour, then: bytes) -> Misbehaviour:
+    """Misbehave the first time alone."""
+    asked_before: list[Asked] = []
+
+    def answer(handler: Handler, asked: Asked) -> object:
+        asked_before.append(asked)
+        return first(handler, asked) if len(asked_before) == 1 else handler.answer(200, then)
+
+    return answer

@@ -35,6 +35,8 @@ class Switchboard:
         self.dead = False
         self.forbidden: Collection[str] = ()
         """Calls that nobody may make now."""
+        self.allowed: Collection[str] | None = None
+        """The only calls that may be made now; None allows all."""
         self.watchers: dict[str, Callable[[], object]] = {}
         """What happens in the world just before a call, once."""
 
@@ -43,9 +45,9 @@ class Switchboard:
         return _Wired(self, name, port)
 
     def call(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        if self.dead:
-            raise Killed(name)
-        assert name not in self.forbidden, f"{name} must not be called now"
+        self.check_alive()
+        allowed = name not in self.forbidden and (self.allowed is None or name in self.allowed)
+        assert allowed, f"{name} must not be called now"
         if watcher := self.watchers.pop(name, None):
             watcher()
         number = len(self.calls)
@@ -55,8 +57,15 @@ class Switchboard:
             self._fail(fault)
         answer = function(*args, **options)
         if fault is not None:
+            if hasattr(answer, "__exit__"):  # a lock that was never handed over is held by no one
+                with answer:
+                    pass
             self._fail(fault)
         return answer
+
+    def check_alive(self) -> None:
+        if self.dead:
+            raise Killed
 
     def _fail(self, fault: Fault) -> None:
         self.dead = isinstance(fault.failure, Killed)
@@ -65,6 +74,16 @@ class Switchboard:
     def restart(self) -> None:
         """Begin anew, as another process does."""
         self.calls, self.fault, self.dead = [], None, False
+
+
+def methods_of(protocol: type) -> list[str]:
+    """Return the names of a protocol's methods, those of its bases, too."""
+    return [name for name in dir(protocol) if not name.startswith("_")]
+
+
+def calls(port: str, protocol: type) -> frozenset[str]:
+    """Return the calls of a port as they are counted."""
+    return frozenset(f"{port}.{name}" for name in methods_of(protocol))
 
 
 class _Wired:

@@ -5,22 +5,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
-from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
     execute,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volume_operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_operation import (
     Ports,
     VolumeImage,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volume_plan import golden_name
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Marks
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_plan import (
+    golden_name,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_request import (
+    SPEC,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volumes import Marks
 
 from tests.fakes.switchboard import Fault, Switchboard
 from tests.fakes.volumes import (
@@ -47,27 +54,17 @@ WRITES = frozenset(
     | {f"work.{call}" for call in ("begin", "take_turn", "waiting", "note", "ended")}
 )
 """What check mode never calls."""
-PARAMS: dict[str, Any] = {
-    "backend": "lvm_thin",
-    "pool": "vg/thin",
-    "volume_name": NAME,
-    "state": "present",
-    "image_url": "https://web.test/image.qcow2",
-    "cache_path": None,
-    "timeout": 3600,
-    "queue_timeout": 3600,
-    "size": "128K",
-    "volume_size_gb": None,
-    "image_type": "qcow2",
-    "checksum": None,
-    "overwrite": "never",
-    "adopt": False,
-    "replace": "beside",
-    "golden": False,
-    "verify": "sampled",
-    "job_id": "job-1",
-    "correlation_id": None,
-}
+PARAMS: dict[str, Any] = filled(
+    SPEC,
+    {
+        "backend": "lvm_thin",
+        "pool": "vg/thin",
+        "volume_name": NAME,
+        "image_url": "https://web.test/image.qcow2",
+        "size": "128K",
+        "job_id": "job-1",
+    },
+)
 
 
 class Calendar:
@@ -141,14 +138,15 @@ class World:
 
     # Runs
 
-    def operation(self) -> VolumeImage:
+    def operation(self, wire: Callable[[str, Any], Any] | None = None) -> VolumeImage:
         """Return a run, as a process of its own would have it."""
         self.runs += 1
         self.work = FakeWork()
-        wire, pool = self.board.wire, self.board.wire("pool", self.pool)
+        wire = wire or self.board.wire
+        pool = wire("pool", self.pool)
         ports = Ports(
             backend=lambda kind, name: pool,
-            real_place=lambda kind, name: name,
+            canonical_pool=lambda kind, name: name,
             source=wire("source", self.source),
             cache=wire("cache", self.cache),
             disks=wire("disks", self.disks),
@@ -157,6 +155,7 @@ class World:
             lock=wire("lock", self.locks),
             calendar=Calendar(),
             token=self.token,
+            job_id="job-of-its-own",
         )
         return VolumeImage(ports)
 

@@ -21,16 +21,17 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     TimedOut,
     VerificationFailed,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job import Job
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import (
-    Marks,
-    Space,
-    Volume,
-)
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.work import (
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job import Job
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_protocols import (
     CachedImage,
     Download,
     RemoteImage,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volumes import (
+    Marks,
+    Space,
+    User,
+    Volume,
 )
 
 BLOCK = 4096
@@ -50,7 +51,7 @@ class Held:
     sealed: bool = False
     origin: str = ""
     """The golden volume's identity."""
-    users: tuple[str, ...] = ()
+    users: tuple[User, ...] = ()
 
 
 class FakePool:
@@ -90,7 +91,7 @@ class FakePool:
         volumes = [self.find(name) for name in self.held]
         return tuple(each for each in volumes if each is not None and each.marks is not None)
 
-    def users(self, volume: Volume) -> tuple[str, ...]:
+    def users(self, volume: Volume) -> tuple[User, ...]:
         return self._still(volume).users
 
     def create(self, name: str, size: int, marks: Marks) -> Volume:
@@ -125,7 +126,7 @@ class FakePool:
         if volume.name not in self.held:
             return
         if users := self._still(volume).users:
-            raise Refused(f"{volume.name} is in use", why="; ".join(users))
+            raise Refused(f"{volume.name} is in use", why="; ".join(map(str, users)))
         clones = [name for name, held in self.held.items() if held.origin == volume.identity]
         if clones and self.clones_need_golden:
             raise Refused(f"{volume.name} has clones", why=", ".join(clones))
@@ -244,7 +245,7 @@ class FakeSource:
 
 
 class FakeCache:
-    """Implements ``ImageCache``."""
+    """Implements ``CacheStore``."""
 
     def __init__(self) -> None:
         self.files: dict[str, Picture] = {}
@@ -379,7 +380,7 @@ class FakeDisks:
         disk, held = self._file(source).disk, self.pool.at(target)
         assert held is not None
         if bytes(held.content) != disk.ljust(len(held.content), b"\0"):
-            raise VerificationFailed("the volume is not what the image says")
+            raise VerificationFailed("the volume differs from the image")
         progress(1.0)
 
     def read(
@@ -413,10 +414,10 @@ class FakeGuests:
     def start(self, guest: str, volume: str) -> None:
         self.running[guest] = self.pool.held[volume].identity
 
-    def needing_disk(self, path: str) -> tuple[str, ...]:
+    def needing_disk(self, path: str) -> tuple[tuple[str, str], ...]:
         held = self.pool.at(path)
         return tuple(
-            guest
+            (guest, "")
             for guest, identity in self.running.items()
             if held is not None and identity == held.identity
         )
@@ -467,8 +468,8 @@ class FakeWork:
         yield
         self.in_turn = True
 
-    def ended(self, failure: BaseException | None, taken_back: bool) -> None:
-        self.ends.append((str(failure or ""), taken_back))
+    def ended(self, failure: BaseException | None, rolled_back: bool) -> None:
+        self.ends.append((str(failure or ""), rolled_back))
 
 
 class FakeLocks:

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.command import ProgramFailed
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.command import ProgramFailed
 
 GIB = 1 << 30
 

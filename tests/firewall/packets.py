@@ -14,7 +14,7 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator
 
-from tests.failover.cluster import Cluster, eventually
+from tests.lab.cluster import Cluster, eventually
 
 PORT = 4242
 TABLE = "debvisor_test_probe"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from tests.failover.cluster import Cluster
+from tests.lab.cluster import Cluster
 
 PROBE = """
 import socket

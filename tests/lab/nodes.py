@@ -95,6 +95,15 @@ def kill(host: Host, node: Node) -> None:
     host.podman("wait", node.container, timeout=SHUTDOWN_TIMEOUT)
 
 
+def pause(host: Host, node: Node) -> None:
+    """Let all its processes stand still."""
+    host.podman("pause", node.container)
+
+
+def resume(host: Host, node: Node) -> None:
+    host.podman("unpause", node.container)
+
+
 def remove(host: Host, node: Node) -> bool:
     """Remove the node, alive or dead."""
     if _inspect(host, node) is None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from plugins.module_utils._ports.dns_probe import Question, ask, serials
+from plugins.module_utils._ports.dns.dns_probe import Question, ask, serials
 from tests.lab import access, network, nodes
 from tests.lab.host import Host
 from tests.lab.layout import CHECKOUT, DOMAIN, FIRST_LAB, Lab, Node

@@ -5,12 +5,6 @@
 
 from __future__ import annotations
 
-import pytest
+from tests.lab.fixtures import control
 
-from tests.node.control_node import ControlNode
-
-
-@pytest.fixture(scope="session")
-def control() -> ControlNode:
-    """Return the control node of the converged lab."""
-    return ControlNode()
+__all__ = ["control"]

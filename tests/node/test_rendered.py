@@ -87,11 +87,11 @@ def test_systemd_accepts_the_units(node: Node) -> None:
 
 def test_systemd_accepts_the_managers_units() -> None:
     manager = host(NODES[0])
-    for unit in ("tsig-rotate.service", "tsig-rotate.timer", "tsig-metrics.service"):
+    for unit in ("tsig-rotate.service", "tsig-rotate.timer", "debvisor-metrics.service"):
         checked = manager.run(f"systemd-analyze verify /etc/systemd/system/{unit}")
         assert checked.rc == 0, checked.stderr
         assert "tsig" not in checked.stderr
-    for timer in ("tsig-rotate.timer", "tsig-metrics.timer"):
+    for timer in ("tsig-rotate.timer", "debvisor-metrics.timer"):
         assert manager.service(timer).is_running
         assert manager.service(timer).is_enabled
 

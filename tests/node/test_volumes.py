@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.node.control_node import ControlNode
+from tests.lab.control_node import ControlNode
 
 TEXTFILES = "/var/lib/prometheus/node-exporter"
 ENABLED = (
     "volume-recover.service",
-    "volume-metrics.timer",
-    "image-cache-metrics.timer",
-    "image-cache-tend@pruned.timer",
-    "image-cache-tend@verified.timer",
+    "debvisor-metrics.timer",
+    "image-cache-maintenance@pruned.timer",
+    "image-cache-maintenance@verified.timer",
 )
 WORKS = (
     "volume-recover",
-    "volume-metrics",
-    "image-cache-metrics",
-    "image-cache-tend@pruned",
-    "image-cache-tend@verified",
+    "debvisor-metrics",
+    "image-cache-maintenance@pruned",
+    "image-cache-maintenance@verified",
 )
 
 
@@ -41,7 +39,7 @@ def test_a_service_ends_well(control: ControlNode, service: str) -> None:
 
 def test_metrics_are_there_before_the_first_job(control: ControlNode) -> None:
     node = control.nodes[0]
-    control.on(node, "systemctl start volume-metrics image-cache-metrics")
+    control.on(node, "/usr/libexec/debvisor/debvisor-metrics volumes image_cache")
     told = control.on(
         node, f"cat {TEXTFILES}/debvisor_volumes.prom {TEXTFILES}/debvisor_image_cache.prom"
     )

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.failover.cluster import Cluster
-from tests.rotation.driver import Driver
+from tests.lab.cluster import Cluster
+from tests.lab.fixtures import lab
+from tests.lab.rotations import Driver
 
-
-@pytest.fixture(scope="session")
-def lab() -> Cluster:
-    return Cluster.of_lab()
+__all__ = ["driver", "lab"]
 
 
 @pytest.fixture

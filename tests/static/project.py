@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,6 +64,8 @@ class Project:
 
     root: Path = ROOT
     copies: set[str] = field(default_factory=set)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Checks run side by side, and share copies."""
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -104,16 +107,17 @@ class Project:
         ``build/``, and so would see no file at all.
         """
         target = self.build(name).joinpath(*NAME)
-        if name in self.copies:
+        with self.lock:
+            if name in self.copies:
+                return target
+            shutil.rmtree(self.build(name), ignore_errors=True)
+            for path in self.files:
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self.root / path, target / path, follow_symlinks=False)
+            if wrong := self.run("git", "init", "--quiet", "--template=", str(target)).problems:
+                raise CannotCheck("\n".join(wrong))
+            self.copies.add(name)
             return target
-        shutil.rmtree(self.build(name), ignore_errors=True)
-        for path in self.files:
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.root / path, target / path, follow_symlinks=False)
-        if wrong := self.run("git", "init", "--quiet", "--template=", str(target)).problems:
-            raise CannotCheck("\n".join(wrong))
-        self.copies.add(name)
-        return target
 
     def run(
         self,

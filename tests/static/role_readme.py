@@ -53,28 +53,32 @@ def _type(option: Mapping[str, Any]) -> str:
     return f"list of {option['elements']}" if kind == "list" and "elements" in option else kind
 
 
-def _default(option: Mapping[str, Any]) -> str:
+def _default(option: Mapping[str, Any], computed: Any) -> str:
     if option.get("required"):
         return "**required**"
-    if "default" not in option:
+    if "default" not in option and computed is None:
         return ""
-    value = option["default"]
+    value = option.get("default", computed)
+    if isinstance(value, str) and "{{" in value:
+        value = " ".join(value.split()).removeprefix("{{ ").removesuffix(" }}")
     text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
     return f"`{text}`".replace("|", r"\|")
 
 
-def _rows(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _rows(
+    options: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
     for name, option in options.items():
         said = _sentences(option.get("description"))
         if choices := option.get("choices"):
             said += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
-        yield f"| `{prefix}{name}` | {_type(option)} | {_default(option)} | {said.strip()} |"
+        yield f"| `{prefix}{name}` | {_type(option)} | {_default(option, defaults.get(name))} | {said.strip()} |"
         inner = f"{prefix}{name}[]." if option.get("type") == "list" else f"{prefix}{name}."
-        yield from _rows(option.get("options") or {}, inner)
+        yield from _rows(option.get("options") or {}, {}, inner)
 
 
-def table(specification: Mapping[str, Any]) -> str:
-    """Return the text between the markers, markers included."""
+def table(specification: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Return the text between the markers, markers included. A default that is computed is shown as its expression."""
     lines = [BEGIN]
     points = specification.get("argument_specs") or {}
     for point, spec in points.items():
@@ -89,26 +93,30 @@ def table(specification: Mapping[str, Any]) -> str:
             ]
         if options:
             lines += ["| Variable | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
-            lines += _rows(options)
+            lines += _rows(options, defaults)
         else:
             lines.append("It takes no variables.")
     return "\n".join([*lines, "", END])
 
 
-def current(readme: str, specification: Mapping[str, Any]) -> bool:
+def current(readme: str, specification: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
     """Tell whether the README holds the table as the specification has it, exactly once."""
-    return readme.count(BEGIN) == readme.count(END) == 1 and table(specification) in readme
+    return (
+        readme.count(BEGIN) == readme.count(END) == 1 and table(specification, defaults) in readme
+    )
 
 
-def updated(readme: str, role: str, specification: Mapping[str, Any]) -> str:
+def updated(
+    readme: str, role: str, specification: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> str:
     """Return the README with the present table; everything outside of the markers stays."""
     start, end = readme.find(BEGIN), readme.find(END)
     if 0 <= start < end:
-        return readme[:start] + table(specification) + readme[end + len(END) :]
+        return readme[:start] + table(specification, defaults) + readme[end + len(END) :]
     if not readme.strip():
         main = (specification.get("argument_specs") or {}).get("main") or {}
         readme = f"# {role}\n\n{_sentences(main.get('short_description'))}\n"
-    return f"{readme.rstrip()}\n\n## Variables\n\n{table(specification)}\n"
+    return f"{readme.rstrip()}\n\n## Variables\n\n{table(specification, defaults)}\n"
 
 
 def faults_of_defaults(
@@ -153,11 +161,12 @@ def faults(role: Path) -> list[str]:
     specification = load(role / "meta" / "argument_specs.yml")
     if not specification:
         return [f"roles/{role.name}: has no meta/argument_specs.yml"]
-    wrong = faults_of_defaults(role.name, specification, load(role / "defaults" / "main.yml"))
+    defaults = load(role / "defaults" / "main.yml")
+    wrong = faults_of_defaults(role.name, specification, defaults)
     readme = role / "README.md"
     if not readme.is_file():
         wrong.append(f"roles/{role.name}: has no README.md")
-    elif not current(readme.read_text(encoding="utf-8"), specification):
+    elif not current(readme.read_text(encoding="utf-8"), specification, defaults):
         wrong.append(
             f"roles/{role.name}: README.md is out of date; run python3 -m tests.static.role_readme"
         )
@@ -179,7 +188,7 @@ def main() -> int:
             return 1
         readme = role / "README.md"
         before = readme.read_text(encoding="utf-8") if readme.is_file() else ""
-        after = updated(before, role.name, specification)
+        after = updated(before, role.name, specification, load(role / "defaults" / "main.yml"))
         if after != before:
             readme.write_text(after, encoding="utf-8")
             print(f"wrote {readme.relative_to(ROOT)}")

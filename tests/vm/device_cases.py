@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 import bad_cases
 import spare_disk
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run import JobRun
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_run import JobRun
 from bad_cases import (
     CACHE,
     DEFAULTS,
@@ -344,7 +344,7 @@ def the_thin_pool_runs_out_of_metadata_while_it_is_written_to(kind: str) -> None
         ):
             outcome = provision(server.url + IMAGE, backend=kind, pool=pool)
         expect("could not be filled" in str(outcome.failure), f"{outcome.failure}")
-        expect(not outcome.taken_back, "it is said to have been taken back")
+        expect(not outcome.nothing_left, "it is said to have been taken back")
         expect(bool(left(kind, pool)), "nothing is left, so it was taken back")
         expect(state(kind, pool=pool) == before, f"the volume was {before}")
         # Nobody mends the pool here: it goes, and with it what is to be taken back.

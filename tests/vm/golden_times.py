@@ -14,8 +14,12 @@ import time
 from typing import Any
 
 import bad_cases
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volume_plan import golden_name
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.backends import (
+    open_backend,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_plan import (
+    golden_name,
+)
 from bad_cases import (
     CACHE,
     IMAGE,

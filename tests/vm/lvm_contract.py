@@ -9,7 +9,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,21 +16,22 @@ from collections.abc import Iterator
 import contract
 import spare_disk
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused
-from ansible_collections.debvisor.hci.plugins.module_utils._ports import lvm
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Backend, Marks
-from contract import MIB, SIZE, TOKEN, cleared, expect, name, present, refused, volume
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage import lvm
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.backends import (
+    open_backend,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volumes import (
+    Backend,
+    Marks,
+)
+from contract import MIB, SIZE, TOKEN, cleared, expect, mounted, name, present, refused, volume
+from spare_disk import tool
 
 contract.CHECKS.clear()
 check = contract.check
 
 NOTHING = ("", "-", "x" * 200, "snapshot1", "pvmove0")
 HIDDEN = ("a_tdata", "a_tmeta", "a_rimage_0", "a_mlog", "lvol0_pmspare")
-
-
-def tool(*words: str) -> str:
-    done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=120)
-    return done.stdout
 
 
 def group(backend: Backend) -> str:
@@ -106,30 +106,10 @@ def old_signatures_stop_nothing(backend: Backend) -> None:
 
 @check
 def a_mounted_volume_is_in_use(backend: Backend) -> None:
-    with volume(backend) as made:
-        tool("mke2fs", "-q", "-F", made.path)
-        folder = f"/run/{made.name}"
-        os.mkdir(folder)
-        # In a mount namespace of its own: nothing in ours shows it.
-        holder = subprocess.Popen(
-            [
-                "unshare",
-                "--mount",
-                "sh",
-                "-ec",
-                f"mount {made.path} {folder}; echo; exec sleep 600",
-            ],
-            stdout=subprocess.PIPE,
-        )
-        try:
-            expect(holder.stdout is not None and holder.stdout.readline() != b"", "not mounted")
-            expect(backend.users(made) != (), "a mount is not seen")
-            with refused("removing a mounted volume"):
-                backend.remove(made)
-        finally:
-            holder.kill()
-            holder.communicate()
-            os.rmdir(folder)
+    with volume(backend) as made, mounted(made.path):
+        expect(backend.users(made) != (), "a mount is not seen")
+        with refused("removing a mounted volume"):
+            backend.remove(made)
 
 
 @check

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.vm.programs import HERE, POOLS, VOLUMES, Case, Programs
-from tests.volumes.test_contract import checks
+from tests.volumes.checks import checks
 
 OF_LVM, OF_ZFS = HERE / "lvm_contract.py", HERE / "zfs_contract.py"
 CASES: list[Case] = [

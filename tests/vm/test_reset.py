@@ -15,8 +15,8 @@ from tests.vm.programs import POOLS
 PROGRAM = """
 import dataclasses, json, sys
 sys.path.insert(0, "/usr/share/ansible/collections")
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Marks
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.backends import open_backend
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volumes import Marks
 kind, pool, todo = sys.argv[1:]
 backend = open_backend(kind, pool)
 if todo == "make":

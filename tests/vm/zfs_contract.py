@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 
 import contract
-from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Backend, Marks
-from contract import IMAGE, MIB, SIZE, TOKEN, cleared, expect, name, present, refused, volume
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.backends import (
+    open_backend,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volumes import (
+    Backend,
+    Marks,
+)
+from contract import MIB, TOKEN, expect, mounted, name, present, refused, volume
+from spare_disk import tool
 
 contract.CHECKS.clear()
 check = contract.check
-
-
-def tool(*words: str) -> str:
-    done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=120)
-    return done.stdout
 
 
 def full(backend: Backend, called: str) -> str:
@@ -87,45 +86,9 @@ def snapshots_of_others_protect_a_volume(backend: Backend) -> None:
 
 
 @check
-def a_golden_volume_with_clones_stays(backend: Backend) -> None:
-    with volume(backend, Marks(token=TOKEN)) as golden:
-        golden = backend.mark(golden, Marks(image=IMAGE, token=TOKEN, golden=True))
-        backend.seal(golden)
-        clone = backend.clone(golden, name(), SIZE, Marks(token=TOKEN))
-        try:
-            backend.remove(golden)
-        except Refused as refusal:
-            expect(clone.name in str(refusal), f"the clone is not named: {refusal}")
-        else:
-            raise AssertionError("what has clones was removed")
-        expect(present(backend, golden.name).special == "", "a golden volume is not plain")
-        cleared(backend, clone.identity)
-
-
-@check
 def a_mounted_volume_is_in_use(backend: Backend) -> None:
-    with volume(backend) as made:
-        tool("mke2fs", "-q", "-F", made.path)
-        folder = f"/run/{made.name}"
-        os.mkdir(folder)
-        # In a mount namespace of its own: nothing in ours shows it.
-        holder = subprocess.Popen(
-            [
-                "unshare",
-                "--mount",
-                "sh",
-                "-ec",
-                f"mount {made.path} {folder}; echo; exec sleep 600",
-            ],
-            stdout=subprocess.PIPE,
-        )
-        try:
-            expect(holder.stdout is not None and holder.stdout.readline() != b"", "not mounted")
-            expect(backend.users(made) != (), "a mount is not seen")
-        finally:
-            holder.kill()
-            holder.communicate()
-            os.rmdir(folder)
+    with volume(backend) as made, mounted(made.path):
+        expect(backend.users(made) != (), "a mount is not seen")
 
 
 @check

@@ -33,27 +33,36 @@ from typing import Any
 import interruptions
 from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import DebvisorError
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
     execute,
-    locked,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.locking import locked
 from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_source import (
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.http.retries import (
+    Limits,
+    Retry,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.backends import (
+    open_backend,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.image_source import (
     HEAD_BYTES,
     ImageAddress,
     WebImage,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.job_host import job_files, job_run
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.volume_host import volume_ports
-from ansible_collections.debvisor.hci.plugins.module_utils._storage import cache
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.retries import Limits, Retry
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volume_operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.images import cache
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_operation import (
     VolumeImage,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_request import (
+    SPEC,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._wiring.jobs import job_files, job_run
+from ansible_collections.debvisor.hci.plugins.module_utils._wiring.storage import volume_ports
 from guest import libvirt_guest, qemu_guest
 from http_server import HttpServer, Refusal, Request, Served
 
@@ -153,14 +162,14 @@ def site(content: bytes, checksum: str | None = None, **faults: Any) -> dict[str
 def provision(url: str, **options: Any) -> Outcome:
     """Run the operation as the module does; but wait for servers as long as tests do."""
     job_id = f"bad-{secrets.token_hex(4)}"
-    params = {**DEFAULTS, "image_url": url, "job_id": job_id, **options}
-    params.setdefault("pool", POOLS[params["backend"]])
-    stall = params.pop("stall_seconds", STALL)
-    limits = Limits(part_size=PART, stall_seconds=stall, retry=params.pop("retry", HASTE))
+    stall, retry = options.pop("stall_seconds", STALL), options.pop("retry", HASTE)
+    given = {**DEFAULTS, "image_url": url, "job_id": job_id, **options}
+    params = filled(SPEC.options, {"pool": POOLS[given["backend"]], **given})
+    limits = Limits(part_size=PART, stall_seconds=stall, retry=retry)
     source = WebImage(ImageAddress(Secret(url.encode()), limits=limits))
     clock, lock = SystemClock(), partial(locked, settings.lock_dir())
     patience = {"timeout": params["timeout"], "queue_timeout": params["queue_timeout"]}
-    work = job_run("volume_image", settings, clock, {"account": "test"}, **patience)
+    work = job_run("volume_image", clock, {"account": "test"}, **patience)
     ports = volume_ports(source, work, clock, lock, settings.lock_dir(), params["cache_path"])
     return execute(VolumeImage(ports), params, Records.default(), lock_timeout=PATIENCE)
 
@@ -225,7 +234,7 @@ def helps(outcome: Outcome, *told: str) -> None:
     failure = outcome.failure
     expect(failure is not None, "it was not refused")
     expect(isinstance(failure, DebvisorError), f"this is no error of ours: {failure!r}")
-    expect(outcome.taken_back and not outcome.changed, f"not taken back: {outcome}")
+    expect(outcome.nothing_left and not outcome.changed, f"not taken back: {outcome}")
     text = str(failure)
     expect("\n" not in text and len(text) < 600, f"more than a line: {text}")
     expect(bool(failure.hint), f"it does not say what to do: {text}")  # type: ignore[union-attr]
@@ -263,7 +272,7 @@ def there_is_no_checksum() -> None:
 
 @case("checksum")
 def there_is_neither_image_nor_checksum() -> None:
-    refused({}, "404", "image.qcow2 answered", "See whether the address is right")
+    refused({}, "404", "image.qcow2 answered", "Check whether the address is right")
 
 
 @case("checksum")
@@ -654,7 +663,7 @@ def a_guest_has_an_rbd_image() -> None:
     """On whatever host it runs: its client watches the image."""
     fill(backend="rbd")
     with qemu_guest(state("rbd")[1].path):
-        in_use("client at", kind="rbd")
+        in_use("client ", kind="rbd")
     succeeds(site(image("b")), kind="rbd")
 
 
@@ -662,7 +671,7 @@ def a_guest_has_an_rbd_image() -> None:
 def a_guest_of_libvirt_has_an_rbd_image() -> None:
     fill(backend="rbd")
     with libvirt_guest({"protocol": "rbd", "name": f"volumes/{NAME}"}) as guest:
-        in_use(f"guest {guest.name()}", "client at", kind="rbd")
+        in_use(f"guest {guest.name()}", "client ", kind="rbd")
 
 
 @case("users")
@@ -806,7 +815,7 @@ def two_controllers_want_different_images() -> None:
 
 @case("together")
 def five_jobs_fetch_once_and_two_work() -> None:
-    files = job_files(settings)
+    files = job_files()
     known = set(files.ids())
     working: list[int] = []
     waiting: list[int] = []

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.failover.cluster import Cluster
-from tests.failover.conftest import lab
+from tests.lab.cluster import Cluster
+from tests.lab.fixtures import lab
 from tests.volumes import hypervisor as hypervisors
 from tests.volumes.gateway import Gateway
 

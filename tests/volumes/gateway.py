@@ -18,8 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.failover.cluster import Cluster, eventually
 from tests.lab import access
+from tests.lab.cluster import Cluster, eventually
 from tests.lab.layout import CHECKOUT
 from tests.volumes.ceph_node import FSID
 from tests.volumes.certificates import Authority

@@ -33,26 +33,31 @@ sys.path.insert(0, "/usr/share/ansible/collections")
 
 from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
     execute,
-    locked,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.locking import locked
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
 from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-from ansible_collections.debvisor.hci.plugins.module_utils._entry import volume_recover
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.backends import open_backend
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.image_options import (
-    SPEC,
-    image_at,
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.backends import (
+    open_backend,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.job_host import job_files, job_run
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.volume_host import volume_ports
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run import JobRun
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volume_operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._programs import volume_recover
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_run import JobRun
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_operation import (
     VolumeImage,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Volume
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volume_request import (
+    SPEC,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volumes import Volume
+from ansible_collections.debvisor.hci.plugins.module_utils._wiring.jobs import job_files, job_run
+from ansible_collections.debvisor.hci.plugins.module_utils._wiring.storage import (
+    image_at,
+    volume_ports,
+)
 
 WRITES = ("create", "clone", "seal", "mark", "rename", "remove", "zero", "sync")
 """What a backend changes."""
@@ -65,17 +70,9 @@ STANDING = WORK / "standing.json"
 DISK, DATA, VOLUME = 4 << 20, 3 << 19, "8M"
 PATIENCE = 60
 DEFAULTS: dict[str, Any] = {
-    **{name: option.get("default") for name, option in SPEC.items()},
-    "state": "present",
-    "volume_size_gb": None,
     "overwrite": "different",
-    "adopt": False,
-    "replace": "beside",
-    "golden": False,
-    "verify": "sampled",
     "timeout": PATIENCE,
     "queue_timeout": PATIENCE,
-    "correlation_id": None,
     "cache_path": str(WORK / "cache"),
     "image_type": IMAGE_TYPE,
     "volume_name": NAME,
@@ -107,7 +104,7 @@ class Interruption:
             case "term":
                 os.kill(os.getpid(), signal.SIGTERM)
             case "cancel":
-                job_files(settings).request_cancel(self._job_id, "the test")
+                job_files().request_cancel(self._job_id, "the test")
             case "fail":
                 raise Refused("the test wanted this to fail")
             case "hold":
@@ -142,7 +139,7 @@ def provision(params: dict[str, Any], interruption: Interruption) -> Outcome:
     """Run the operation as the module does."""
     clock, lock = SystemClock(), partial(locked, settings.lock_dir())
     limits = {"timeout": params["timeout"], "queue_timeout": params["queue_timeout"]}
-    work = job_run("volume_image", settings, clock, {"account": "test"}, **limits)
+    work = job_run("volume_image", clock, {"account": "test"}, **limits)
     stage = JobRun.stage
 
     def staged(self: JobRun, name: str, total: int = 0) -> None:
@@ -265,7 +262,7 @@ class Rounds:
     def __init__(self, kind: str, pool: str, how: str, options: dict[str, Any]) -> None:
         self.kind, self.pool, self.how = kind, pool, how
         self.images = Images()
-        self.params = {**DEFAULTS, **options, "backend": kind, "pool": pool}
+        self.params = filled(SPEC.options, {**DEFAULTS, **options, "backend": kind, "pool": pool})
         Path(self.params["cache_path"]).mkdir(parents=True, exist_ok=True)
         self.held = ""
 

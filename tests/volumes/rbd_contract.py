@@ -15,11 +15,14 @@ import tempfile
 import time
 
 import contract
-from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused, Unreachable
-from ansible_collections.debvisor.hci.plugins.module_utils._ports import rbd_pool
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.rbd_pool import RbdPool
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes import Backend, Marks
-from contract import IMAGE, MIB, SIZE, TOKEN, cleared, expect, name, present, refused, volume
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Unreachable
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage import rbd_pool
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.rbd_pool import RbdPool
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.volumes.volumes import (
+    Backend,
+    Marks,
+)
+from contract import MIB, SIZE, TOKEN, expect, name, present, refused, volume
 
 contract.CHECKS.clear()
 check = contract.check
@@ -99,7 +102,7 @@ def a_lock_of_others_is_a_user(backend: Backend) -> None:
     with volume(backend) as made:
         ceph("rbd", "lock", "add", image(backend, made.name), "backup")
         [user] = backend.users(made)
-        expect(user.startswith("lock of client."), user)
+        expect(str(user).startswith("lock client."), str(user))
         locks = json.loads(
             subprocess.check_output(
                 ["rbd", "lock", "ls", image(backend, made.name), "--format", "json"]
@@ -107,22 +110,6 @@ def a_lock_of_others_is_a_user(backend: Backend) -> None:
         )
         ceph("rbd", "lock", "rm", image(backend, made.name), "backup", locks[0]["locker"])
         expect(backend.users(made) == (), f"{backend.users(made)}")
-
-
-@check
-def a_golden_volume_with_clones_stays(backend: Backend) -> None:
-    with volume(backend, Marks(token=TOKEN)) as golden:
-        golden = backend.mark(golden, Marks(image=IMAGE, token=TOKEN, golden=True))
-        backend.seal(golden)
-        clone = backend.clone(golden, name(), SIZE, Marks(token=TOKEN))
-        try:
-            backend.remove(golden)
-        except Refused as refusal:
-            expect(clone.name in str(refusal), f"the clone is not named: {refusal}")
-        else:
-            raise AssertionError("what has clones was removed")
-        expect(present(backend, golden.name).special == "", "a golden volume is not plain")
-        cleared(backend, clone.identity)
 
 
 @check

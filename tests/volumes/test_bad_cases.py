@@ -16,6 +16,8 @@ import pytest
 from tests.volumes.gateway import Gateway
 from tests.volumes.hypervisor import PROGRAMS
 
+pytestmark = pytest.mark.long
+
 Told = Callable[[str], dict[str, str | None]]
 
 

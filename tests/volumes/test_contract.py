@@ -5,29 +5,19 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 
 import pytest
 
+from tests.volumes.checks import checks
 from tests.volumes.gateway import POOL, Gateway
+
+pytestmark = pytest.mark.long
 
 PROGRAMS = "/root/contract"
 FOLDER = "/var/lib/contract"
 POOLS = {"directory": FOLDER, "rbd": f"{POOL}@{POOL}"}
-
-
-def checks(program: str) -> list[str]:
-    """Name them, read from the text: the programs themselves run on nodes."""
-    found = [
-        each.name
-        for each in ast.parse((Path(__file__).parent / program).read_text()).body
-        if isinstance(each, ast.FunctionDef)
-        and any(isinstance(mark, ast.Name) and mark.id == "check" for mark in each.decorator_list)
-    ]
-    assert found
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.volumes.gateway import POOL, Gateway, Request
+
+pytestmark = pytest.mark.long
 
 
 def test_an_object_comes_back_and_its_requests_are_in_the_log(gateway: Gateway) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tests.volumes.gateway import POOL, Gateway
 from tests.volumes.hypervisor import PROGRAMS
 
+pytestmark = pytest.mark.long
+
 POOLS = {"directory": "/var/lib/bad-cases/pool", "rbd": f"{POOL}@{POOL}"}
 
 

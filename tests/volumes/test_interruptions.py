@@ -12,6 +12,8 @@ import pytest
 from tests.volumes import interrupting
 from tests.volumes.gateway import POOL, Gateway
 
+pytestmark = pytest.mark.long
+
 FOLDER = "/var/lib/interruptions"
 POOLS = {"directory": FOLDER, "rbd": f"{POOL}@{POOL}"}
 FILE = "/root/interruptions.py"

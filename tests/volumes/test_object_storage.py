@@ -17,15 +17,17 @@ from urllib.parse import quote
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.sigv4 import (
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.images.sigv4 import (
     Credentials,
     Signer,
     object_url,
 )
 
-from tests.failover.cluster import eventually
-from tests.node.control_node import ControlNode
+from tests.lab.cluster import eventually
+from tests.lab.control_node import ControlNode
 from tests.volumes.gateway import AUTHORITY, CURL, POOL, PORT, USER, Gateway
+
+pytestmark = pytest.mark.long
 
 BUCKET = "images"
 HOUR = timedelta(hours=1)

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.failover.cluster import eventually
-from tests.node.control_node import ControlNode, PlaybookRun
+from tests.lab.cluster import eventually
+from tests.lab.control_node import ControlNode, PlaybookRun
 from tests.volumes.gateway import Gateway
 from tests.volumes.guest import NAME
 from tests.volumes.hypervisor import PROGRAMS
@@ -54,11 +54,11 @@ class Guest:
             "debvisor_volume_backend": "directory",
             "debvisor_volume_pool": f"{FOLDER}/pool",
             "debvisor_image_cache_path": f"{FOLDER}/cache",
-            "image_url": f"{URL}/{system}.qcow2",
-            "volume_name": NAME,
-            "volume_size": "8M",
-            "guest": NAME,
-            **variables,
+            "debvisor_volume_image_url": f"{URL}/{system}.qcow2",
+            "debvisor_volume_name": NAME,
+            "debvisor_volume_size": "8M",
+            "debvisor_volume_guest": NAME,
+            **{f"debvisor_volume_{name}": value for name, value in variables.items()},
         }
         return ControlNode(self.host.cluster.lab).ansible(
             *options,
@@ -142,8 +142,8 @@ def test_a_guest_gets_its_disk_and_another_one(guest: Guest) -> None:
     fails(guest.provision("second", shut_down=True), "holds something else")
     fails(guest.provision("second", overwrite="different"), "Shut it down, or say")
     fails(guest.provision("absent", **different), "404 Not Found")
-    fails(guest.provision("second", **different, volume_size="1G"), "has another size")
-    fails(guest.provision("other", **different), "is not the image that was promised")
+    fails(guest.provision("second", **different, size="1G"), "has another size")
+    fails(guest.provision("other", **different), "is not the expected image")
     ends_well(guest.provision("second", "--check", **different), changed=3)
     assert guest.look() == running, "it was shut down for nothing"
 
@@ -177,11 +177,11 @@ def test_a_guest_that_goes_down_late_is_started_again(guest: Guest) -> None:
     ends_well(guest.provision("deaf", start=True), changed=2)
     eventually("the deaf system runs", lambda: guest.says("the deaf system"))
     running, disk = guest.look(), guest.disk()
-    late = {"overwrite": "different", "shut_down": True, "volume_provision_shut_down_timeout": 4}
+    late = {"overwrite": "different", "shut_down": True, "shut_down_timeout": 4}
 
-    fails(guest.provision("second", **late), "has not done so", "It may go down later")
+    fails(guest.provision("second", **late), "has not done so", "It may still shut down")
     assert guest.look() == running
-    with guest.goes_down_once_the_log_says("See how the job ended"):
-        fails(guest.provision("second", **late), "Wait until it is down")
+    with guest.goes_down_once_the_log_says("Read how the job ended"):
+        fails(guest.provision("second", **late), "Wait until the guest is down")
     assert guest.look()["id"] > running["id"]
     assert guest.disk() == disk

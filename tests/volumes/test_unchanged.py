@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.failover.cluster import eventually
-from tests.node.control_node import ControlNode
+from tests.lab.cluster import eventually
+from tests.lab.control_node import ControlNode
 from tests.volumes.gateway import POOL, Gateway
 
 FOLDER = "/var/lib/unchanged"

@@ -24,7 +24,7 @@ class Pictures(Protocol):
     def png(self, content: str) -> bytes: ...
 
 
-class Sealer(Protocol):
+class MessageSealer(Protocol):
     """Encrypts for the owners of OpenPGP certificates."""
 
     def recipient(self, certificate: str) -> str: ...
@@ -85,5 +85,5 @@ def _letter(enrolment: Enrolment, naming: Naming, uri: str, drawn: str) -> str:
 
 def _scratch_codes(enrolment: Enrolment) -> str:
     codes = "".join(f"    {code.reveal().decode()}\n" for code in enrolment.scratch_codes)
-    told = f"Each of these codes replaces one code of the authenticator, once:\n\n{codes}\n"
-    return told if codes else ""
+    text = f"Each of these codes replaces one code of the authenticator, once:\n\n{codes}\n"
+    return text if codes else ""

@@ -148,7 +148,7 @@ def former(text: str, name: str) -> str:
 
 
 def asks(text: str, name: str) -> bool:
-    """Tell whether the service's file is what :func:`demanding` makes of it: nothing but our include decides."""
+    """Return whether the service's file is what :func:`demanding` makes of it: nothing but our include decides."""
     try:
         return demanding(text, name, name) == text
     except UnknownLayout:

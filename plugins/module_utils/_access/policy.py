@@ -89,7 +89,7 @@ class BreakGlass:
     reason: str
 
     def admits(self, address: str) -> bool:
-        """Tell whether it may come from there."""
+        """Return whether it may come from there."""
         return any(ip_address(address) in network for network in self.networks)
 
 
@@ -164,8 +164,8 @@ def _break_glass(given: Mapping[str, Any], problems: list[Problem]) -> BreakGlas
             problems.append(Problem("break_glass.networks", str(cause)))
             continue
         if interface.ip != interface.network.network_address:
-            told = f"{text} is an address in {interface.network}; name the network"
-            problems.append(Problem("break_glass.networks", told))
+            what = f"{text} is an address in {interface.network}; name the network"
+            problems.append(Problem("break_glass.networks", what))
         if interface.network.prefixlen == 0:
             problems.append(Problem("break_glass.networks", f"{text} is everywhere"))
         networks.append(interface.network)
@@ -186,8 +186,8 @@ def _check_roles(
     """Refuse an account that would have to be two things at once."""
     exempt = [each.name for each in exemptions if each.kind == "user"]
     special = [canary, *([break_glass.user] if break_glass else [])]
-    everybody = [*users, *exempt, *special]
+    everyone = [*users, *exempt, *special]
     problems += [
         Problem(name, "is named more than once among users, exemptions, break-glass and canary")
-        for name in sorted({name for name in everybody if everybody.count(name) > 1})
+        for name in sorted({name for name in everyone if everyone.count(name) > 1})
     ]

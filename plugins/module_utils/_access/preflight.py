@@ -100,7 +100,7 @@ def judge(policy: Policy, seen: Situation) -> list[Check]:
             seen.pam_problem,
             "Bring the file to Debian's layout, or install the package that brings it",
         ),
-        Check("store", seen.store_problem, "Make room, or mend the folder; nobody could log in"),
+        Check("store", seen.store_problem, "Make room, or fix the folder; else every login fails"),
         Check("clock", _clock(seen), "Let chrony or systemd-timesyncd set the clock"),
         Check("accounts", _accounts(policy, seen), "Make the accounts, or take their names out"),
         Check("enrolled", _enrolled(policy, seen), "Enrol them with debvisor.hci.totp_secret"),
@@ -124,7 +124,7 @@ def judge(policy: Policy, seen: Situation) -> list[Check]:
         Check(
             "effective",
             "; ".join(seen.effective),
-            "Another file of sshd has its say first; sshd -T -C user=NAME,host=ADDRESS,addr=ADDRESS tells more",
+            "Another file of sshd overrides it; sshd -T -C user=NAME,host=ADDRESS,addr=ADDRESS shows more",
         ),
     ]
 
@@ -148,9 +148,13 @@ def _clock(seen: Situation) -> str:
         "the control node": seen.controller.clock_offset,
     }
     known = {source: offset for source, offset in offsets.items() if offset is not None}
-    off = [f"by {who} it is {by:.1f} s off" for who, by in known.items() if by >= HALF_A_STEP]
+    off = [
+        f"the clock differs from {who} by {by:.1f} s"
+        for who, by in known.items()
+        if by >= HALF_A_STEP
+    ]
     if not known:
-        return f"nobody knows how far it is off ({seen.clock.why})"
+        return f"its offset is unknown ({seen.clock.why})"
     return "; ".join(off)
 
 
@@ -161,19 +165,21 @@ def _accounts(policy: Policy, seen: Situation) -> str:
         name for name in (*policy.users, *exempt, *special) if seen.accounts.get(name) is None
     ]
     groups = [name for name, members in seen.groups.items() if members is None]
-    told = [f"there is no account {name}" for name in missing]
+    reasons = [f"there is no account {name}" for name in missing]
     if seen.canary_problem:
-        told.append(f"{policy.canary} cannot prove logins: {seen.canary_problem}")
-    return "; ".join(told + [f"there is no group {name}" for name in groups])
+        reasons.append(f"{policy.canary} cannot prove logins: {seen.canary_problem}")
+    return "; ".join(reasons + [f"there is no group {name}" for name in groups])
 
 
 def _enrolled(policy: Policy, seen: Situation) -> str:
-    told = []
+    reasons = []
     for user in policy.users:
         about = seen.enrolments[user]
         if not about["enrolled"]:
-            told.append(f"{user} is not" + (f" ({about['problem']})" if about["problem"] else ""))
-    return "; ".join(told)
+            reasons.append(
+                f"{user} is not" + (f" ({about['problem']})" if about["problem"] else "")
+            )
+    return "; ".join(reasons)
 
 
 def _exemptions(policy: Policy, seen: Situation) -> str:
@@ -186,42 +192,46 @@ def _exemptions(policy: Policy, seen: Situation) -> str:
 
 def _automation(policy: Policy, seen: Situation) -> str:
     exempt = set(_exempt(policy, seen))
-    told = []
+    reasons = []
     account = seen.controller.account
     if not account:
-        told.append("it is not known as whom Ansible comes")
+        reasons.append("the account that Ansible uses is unknown")
     elif account not in exempt:
-        told.append(f"Ansible comes as {account}, which would be asked for a code")
+        reasons.append(f"Ansible comes as {account}, which would be asked for a code")
     others = [name for name in policy.automation if name not in {*exempt, account}]
-    told += [f"{name} is automation, and would be asked for a code" for name in others]
-    return "; ".join(told)
+    reasons += [f"{name} is automation, and would be asked for a code" for name in others]
+    return "; ".join(reasons)
 
 
 def _break_glass(policy: Policy, seen: Situation) -> str:
     found = policy.break_glass
     if found is None:
         return "there is no break-glass account"
-    told = []
+    reasons = []
     account = seen.accounts.get(found.user)
     if account is not None and not account.usable:
-        told.append(f"the shell of {found.user} lets nobody work")
+        reasons.append(f"the shell of {found.user} allows no work")
     if account is not None and not _administers(policy, account):
         admins = _listed(policy.admin_groups)
-        told.append(f"{found.user} may not administer: it is neither root nor in {admins}")
+        reasons.append(f"{found.user} may not administer: it is neither root nor in {admins}")
     elif found.user in seen.powerless:
-        told.append(f"{found.user} cannot become root: sudo asks for a password, and it has none")
+        reasons.append(
+            f"{found.user} cannot become root: sudo asks for a password, and it has none"
+        )
     if found.user in set(_exempt(policy, seen)):
-        told.append(f"{found.user} is in a group that is exempt, so it would enter from everywhere")
+        reasons.append(
+            f"{found.user} is in a group that is exempt, so it would enter from everywhere"
+        )
     if not seen.client or not found.admits(seen.client):
         where = seen.client or "an unknown address"
-        told.append(
+        reasons.append(
             f"it cannot be proven: the control node comes from {where}, which is in none of its networks"
         )
     if not seen.controller.break_glass_key:
-        told.append(
+        reasons.append(
             "it cannot be proven: the control node was given no key for it, or the file is not there"
         )
-    return "; ".join(told)
+    return "; ".join(reasons)
 
 
 def _second_path(policy: Policy, seen: Situation) -> str:
@@ -237,7 +247,7 @@ def _second_path(policy: Policy, seen: Situation) -> str:
     )
     if len(admins) >= 2:
         return ""
-    only = f"only {admins[0]}" if admins else "nobody"
+    only = f"only {admins[0]}" if admins else "no one"
     return f"{only} could log in and administer this host"
 
 

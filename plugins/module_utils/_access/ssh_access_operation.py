@@ -11,38 +11,33 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from .._core import kept_file
-from .._core.confirmation import check_limit
-from .._core.errors import DebvisorError, InvalidInput, Problem, Refused, VerificationFailed
+from .._core import file_backup
+from .._core.checks import refuse_any
+from .._core.confirmation import OPTIONS, check_limit
+from .._core.errors import DebvisorError, Problem, Refused, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
+from .._core.ports import Files
 from .._core.secret import Secret
+from .._core.spec import Spec
 from . import policy as policies
 from . import preflight
 from .enrolment import checked_secret, fresh, render
 from .pam_settings import UnknownLayout
 from .policy import Policy
 from .preflight import Controller
-from .ssh_access_state import Places, SshAccessState, Texts
+from .ssh_access_state import SshAccessPaths, SshAccessState, Sshd, Texts
 
-WRITE, REMOVE, ADMIT = "write", "remove", "admit"
-
-
-class Files(kept_file.Files, Protocol):
-    """The files of the machine."""
-
-    def read(self, path: str) -> bytes: ...
-
-    def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
-
-
-class Sshd(Protocol):
-    """The SSH server."""
-
-    def check(self) -> None: ...
-
-    def reload(self) -> None: ...
+SPEC = Spec(
+    {
+        "state": {"type": "str", "choices": ["enforced", "absent"], "default": "enforced"},
+        **policies.OPTIONS,
+        **OPTIONS,
+    }
+)
+INFO_SPEC = Spec(policies.OPTIONS)
+"""The options of ``ssh_access_info``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +67,45 @@ class Observed:
     report: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class AdmitCanary:
+    """Let the account in that logins are proved with, until the proof is over."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetFile:
+    """Write a file, or remove it where there is no text."""
+
+    path: str
+    text: str | None
+
+
 class SshAccess(Operation[Wanted, Observed]):
     """Ask for a second factor, or stop asking."""
 
     name = "ssh_access"
 
-    def __init__(self, files: Files, sshd: Sshd, state: SshAccessState, places: Places) -> None:
+    def __init__(
+        self, files: Files, sshd: Sshd, state: SshAccessState, paths: SshAccessPaths
+    ) -> None:
         self._files = files
         self._sshd = sshd
         self._state = state
-        self._places = places
-        self._unread = False
-        """Whether sshd has yet to read the drop-in that we wrote."""
+        self._paths = paths
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
         problems: list[Problem] = []
         enforced = params["state"] == "enforced"
         policy = policies.parse(params, problems) if enforced else None
         check_limit(params, problems)
-        if problems:
-            raise InvalidInput(problems)
+        refuse_any(problems)
         given = params["controller"] or {}
         return Wanted(policy, controller(given), _canary(given), params["confirm_within"])
 
     def scope(self, wanted: Wanted) -> str:
-        return f"{self.name}:{self._places.drop_in}"
+        return f"{self.name}:{self._paths.drop_in}"
 
     def observe(self, wanted: Wanted) -> Observed:
         texts = self._state.texts()
@@ -119,7 +128,7 @@ class SshAccess(Operation[Wanted, Observed]):
             _refuse_unless_ready(observed.report)
         actions, differences = self._steps(observed, wanted)
         return Plan(
-            before={"enforced": observed.texts[self._places.drop_in] is not None},
+            before={"enforced": observed.texts[self._paths.drop_in] is not None},
             after={"enforced": wanted.policy is not None},
             actions=tuple(actions),
             differences=differences,
@@ -130,7 +139,7 @@ class SshAccess(Operation[Wanted, Observed]):
     def _steps(self, observed: Observed, wanted: Wanted) -> tuple[list[Action], list[Difference]]:
         changes = [
             (path, before, observed.wanted[path])
-            for path in self._places.files
+            for path in self._paths.files
             if (before := observed.texts[path]) != observed.wanted[path]
         ]
         if wanted.policy is None:
@@ -139,72 +148,91 @@ class SshAccess(Operation[Wanted, Observed]):
             changes.sort(key=lambda change: change[2] is None)
         effects = self._effects(wanted.policy is not None)
         actions = [
-            Action(REMOVE if after is None else WRITE, path, effects[path], payload=after)
+            Action(
+                "remove" if after is None else "write",
+                path,
+                effects[path],
+                payload=SetFile(path, after),
+            )
             for path, before, after in changes
         ]
         if wanted.policy is not None and actions:
-            admit = Action(ADMIT, wanted.policy.canary, "can enter until the proof is over")
-            actions.insert(0, admit)
+            account, effect = wanted.policy.canary, "can enter until the proof is over"
+            actions.insert(0, Action("admit", account, effect, payload=AdmitCanary(account)))
         return actions, [
             Difference(path, before or "", after or "") for path, before, after in changes
         ]
 
     def _effects(self, enforced: bool) -> Mapping[str, str]:
-        places = self._places
+        paths = self._paths
         how = "asks for a code" if enforced else "asks as before"
         return {
-            places.also_include: "is what others than sshd include",
-            places.sudo: f"sudo {how}",
-            places.sudo_login: f"sudo -i {how}",
-            places.console: f"the console {how}",
-            places.include: "is what PAM asks sshd's callers for",
-            places.service: f"PAM {how}, and for no password" if enforced else f"PAM {how}",
-            places.drop_in: f"sshd {how}, and for a key" if enforced else f"sshd {how}",
+            paths.also_include: "is what others than sshd include",
+            paths.sudo: f"sudo {how}",
+            paths.sudo_login: f"sudo -i {how}",
+            paths.console: f"the console {how}",
+            paths.include: "is what PAM asks sshd's callers for",
+            paths.service: f"PAM {how}, and for no password" if enforced else f"PAM {how}",
+            paths.drop_in: f"sshd {how}, and for a key" if enforced else f"sshd {how}",
         }
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
-        if action.verb == ADMIT:
-            return {"canary": [self._places.canary_keys, self._secret_of(action.target)]}
-        return {"kept": kept_file.keep(self._files, action.target)}
+        match action.payload:
+            case AdmitCanary(account):
+                return {"canary": [self._paths.canary_keys, self._secret_of(account)]}
+            case SetFile(path):
+                return {"kept": file_backup.keep(self._files, path)}
+        raise TypeError(action.payload)
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
-        if action.verb == ADMIT:
-            self._admit(action.target, wanted.canary)
-            return
-        self._unread = action.target == self._places.drop_in
-        if action.verb == REMOVE:
-            self._files.remove(action.target)
+        match action.payload:
+            case AdmitCanary(account):
+                self._admit(account, wanted.canary)
+            case SetFile(path, text) if path == self._paths.drop_in:
+                self._set_drop_in(text, receipt["kept"])
+            case SetFile(path, text):
+                self._set_file(path, text, receipt["kept"])
+
+    def _set_file(self, path: str, text: str | None, kept: Mapping[str, Any]) -> None:
+        if text is None:
+            self._files.remove(path)
         else:
-            mode, uid, gid = receipt["kept"]["access"] or (0o644, -1, -1)
-            self._files.write(action.target, action.payload.encode(), mode=mode, uid=uid, gid=gid)
-        if action.target == self._places.drop_in:
+            mode, uid, gid = kept["access"] or (0o644, -1, -1)
+            self._files.write(path, text.encode(), mode=mode, uid=uid, gid=gid)
+
+    def _set_drop_in(self, text: str | None, kept: Mapping[str, Any]) -> None:
+        """Have sshd read it. One that sshd did not read is put back at once: undo keeps what sshd follows."""
+        self._set_file(self._paths.drop_in, text, kept)
+        try:
             self._sshd.check()
             self._sshd.reload()
-            self._unread = False
+        except BaseException:
+            file_backup.restore(self._files, kept)
+            raise
 
     def _admit(self, account: str, canary: Canary | None) -> None:
         if canary is None:
             raise Refused(
-                "nobody could prove that people can log in",
+                "no login could be proved",
                 why="the control node gave no key and no secret for the proof",
                 hint="Run debvisor.hci.ssh_access in a play, over SSH: its action plugin gives them",
             )
         secret = render(fresh(self._state.now(), 0, secret=canary.secret))
         self._files.write(self._secret_of(account), secret, mode=0o400, uid=-1, gid=-1)
         key = f"restrict {canary.key}\n".encode()
-        self._files.write(self._places.canary_keys, key, mode=0o644, uid=-1, gid=-1)
+        self._files.write(self._paths.canary_keys, key, mode=0o644, uid=-1, gid=-1)
 
     def _secret_of(self, account: str) -> str:
-        return posixpath.join(self._places.store, account)
+        return posixpath.join(self._paths.store, account)
 
     def undo(self, receipt: Receipt) -> str | None:
         if "canary" in receipt:
             self._dismiss(receipt)
             return None
-        if receipt["kept"]["path"] == self._places.drop_in:
+        if receipt["kept"]["path"] == self._paths.drop_in:
             self._restore_drop_in(receipt["kept"])
         else:
-            kept_file.restore(self._files, receipt["kept"])
+            file_backup.restore(self._files, receipt["kept"])
         return None
 
     def _restore_drop_in(self, kept: Mapping[str, Any]) -> None:
@@ -212,8 +240,8 @@ class SshAccess(Operation[Wanted, Observed]):
         then the drop-in has to stay, too, for PAM takes no code without it.
         """
         there = self._files.facts(kept["path"]) is not None
-        present = self._files.read(kept["path"]) if there and not self._unread else None
-        kept_file.restore(self._files, kept)
+        present = self._files.read(kept["path"]) if there else None
+        file_backup.restore(self._files, kept)
         try:
             self._sshd.reload()
         except DebvisorError:
@@ -225,7 +253,7 @@ class SshAccess(Operation[Wanted, Observed]):
         if "canary" in receipt:
             self._dismiss(receipt)
         else:
-            kept_file.forget(self._files, receipt["kept"])
+            file_backup.forget(self._files, receipt["kept"])
 
     def _dismiss(self, receipt: Receipt) -> None:
         for path in receipt["canary"]:
@@ -243,7 +271,7 @@ class SshAccess(Operation[Wanted, Observed]):
         if wanted.policy is None:
             return {}
         if problems := self._state.problems(wanted.policy):
-            raise VerificationFailed("sshd does not do what it was told", why="; ".join(problems))
+            raise VerificationFailed("sshd does not do what its files say", why="; ".join(problems))
         return {}
 
 
@@ -266,7 +294,7 @@ def _refuse_unless_ready(report: Mapping[str, Any]) -> None:
     failing = [check for check in report["preflight"] if not check["holds"]]
     if failing:
         raise Refused(
-            f"a second factor is not asked for yet, for {len(failing)} reasons",
+            f"Second factor not enforced: {len(failing)} preflight checks failed",
             why="; ".join(f"{check['check']}: {check['why']}" for check in failing),
             hint="Nothing was changed. " + ". ".join(check["hint"] for check in failing),
             details=dict(report),

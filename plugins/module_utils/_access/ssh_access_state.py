@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .._core.errors import DebvisorError, Refused
-from .._core.waiting import Clock
+from .._core.ports import Clock, Files
 from . import pam_settings, sshd_settings
 from .pam_settings import UnknownLayout
 from .policy import Policy
@@ -25,18 +25,6 @@ from .totp_secret_operation import ROOT
 PAM_MODULE = "pam_google_authenticator.so"
 NOWHERE = "192.0.2.1"
 """Where callers are thought to come from when nobody calls; no exemption depends on it."""
-
-
-class Files(Protocol):
-    """The files of the machine."""
-
-    def facts(self, path: str) -> Any: ...
-
-    def read(self, path: str) -> bytes: ...
-
-    def listing(self, folder: str) -> list[str]: ...
-
-    def access(self, path: str) -> tuple[int, str, int]: ...
 
 
 class Sshd(Protocol):
@@ -53,6 +41,10 @@ class Sshd(Protocol):
     def own_options(self) -> list[str]: ...
 
     def sessions(self) -> list[dict[str, str]]: ...
+
+    def check(self) -> None: ...
+
+    def reload(self) -> None: ...
 
 
 class Accounts(Protocol):
@@ -82,8 +74,8 @@ class ClockSync(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where things lie."""
+class SshAccessPaths:
+    """The files and folders that a second factor at SSH logins needs."""
 
     drop_in: str
     include: str
@@ -129,27 +121,29 @@ Texts = Mapping[str, "str | None"]
 class SshAccessState:
     """Looks, and changes nothing."""
 
-    def __init__(self, ports: Ports, places: Places, uid: int = ROOT) -> None:
+    def __init__(self, ports: Ports, paths: SshAccessPaths, uid: int = ROOT) -> None:
         self._ports = ports
-        self._places = places
-        self._factors = TotpSecretInfo(ports.files, ports.store, places.store, uid)
+        self._paths = paths
+        self._factors = TotpSecretInfo(ports.files, ports.store, paths.store, uid)
 
     def texts(self) -> Texts:
         """Return what is there.
 
-        :raises Refused: where a file of ours was written by somebody else.
+        :raises Refused: where a file of ours was not written by debvisor.hci.
         """
-        places = self._places
-        texts = {path: self._text(path) for path in places.files}
+        paths = self._paths
+        texts = {path: self._text(path) for path in paths.files}
         headers = {
-            places.also_include: pam_settings.HEADER,
-            places.include: pam_settings.HEADER,
-            places.drop_in: sshd_settings.HEADER,
+            paths.also_include: pam_settings.HEADER,
+            paths.include: pam_settings.HEADER,
+            paths.drop_in: sshd_settings.HEADER,
         }
         for path, header in headers.items():
             text = texts[path]
             if text is not None and not text.startswith(header):
-                raise Refused(f"{path} was written by somebody else", hint="Move it out of the way")
+                raise Refused(
+                    f"{path} was not written by debvisor.hci", hint="Move it out of the way"
+                )
         return texts
 
     def _text(self, path: str) -> str | None:
@@ -159,13 +153,13 @@ class SshAccessState:
 
     def former(self, texts: Texts) -> Texts:
         """Return the files as they are without us."""
-        service = texts[self._places.service]
+        service = texts[self._paths.service]
         return {
-            self._places.also_include: None,
+            self._paths.also_include: None,
             **{path: self._also_former(texts[path]) for path in self._also},
-            self._places.include: None,
-            self._places.service: service and pam_settings.former(service, self._include_name),
-            self._places.drop_in: None,
+            self._paths.include: None,
+            self._paths.service: service and pam_settings.former(service, self._include_name),
+            self._paths.drop_in: None,
         }
 
     def demanding(self, texts: Texts, policy: Policy) -> Texts:
@@ -173,48 +167,48 @@ class SshAccessState:
 
         :raises UnknownLayout: where a file of PAM is not as Debian has it.
         """
-        places, glass = self._places, [policy.break_glass.user] if policy.break_glass else []
+        paths, glass = self._paths, [policy.break_glass.user] if policy.break_glass else []
         users = [*glass, *(each.name for each in policy.exemptions if each.kind == "user")]
         groups = [each.name for each in policy.exemptions if each.kind == "group"]
-        also = pam_settings.also_include(places.store, users, groups) if policy.also else None
+        also = pam_settings.also_include(paths.store, users, groups) if policy.also else None
         if policy.also:
-            pam_settings.check_goes_on(self._text(places.common_auth) or "", places.common_auth)
+            pam_settings.check_goes_on(self._text(paths.common_auth) or "", paths.common_auth)
         return {
-            places.also_include: also,
+            paths.also_include: also,
             **{
                 path: pam_settings.also_demanding(texts[path] or "", self._also_name, path)
                 if name in policy.also
                 else self._also_former(texts[path])
                 for path, name in self._also.items()
             },
-            places.include: pam_settings.include(
-                places.store, "".join(glass), places.alarm, places.drop_in
+            paths.include: pam_settings.include(
+                paths.store, "".join(glass), paths.alarm, paths.drop_in
             ),
-            places.service: pam_settings.demanding(
-                texts[places.service] or "", self._include_name, places.service
+            paths.service: pam_settings.demanding(
+                texts[paths.service] or "", self._include_name, paths.service
             ),
-            places.drop_in: self._drop_in(policy),
+            paths.drop_in: self._drop_in(policy),
         }
 
     @property
     def _also(self) -> Mapping[str, str]:
         """Return the files of other services, and what they are part of."""
-        places = self._places
-        return {places.sudo: "sudo", places.sudo_login: "sudo", places.console: "console"}
+        paths = self._paths
+        return {paths.sudo: "sudo", paths.sudo_login: "sudo", paths.console: "console"}
 
     def _also_former(self, text: str | None) -> str | None:
         return text and pam_settings.also_former(text, self._also_name)
 
     def _drop_in(self, policy: Policy) -> str:
-        return sshd_settings.render(policy, self._places.canary_keys)
+        return sshd_settings.render(policy, self._paths.canary_keys)
 
     @property
     def _include_name(self) -> str:
-        return self._places.include.rpartition("/")[2]
+        return self._paths.include.rpartition("/")[2]
 
     @property
     def _also_name(self) -> str:
-        return self._places.also_include.rpartition("/")[2]
+        return self._paths.also_include.rpartition("/")[2]
 
     def now(self) -> float:
         return self._ports.clock.wall()
@@ -256,7 +250,7 @@ class SshAccessState:
 
     def _canary_problem(self, policy: Policy, account: Any) -> str:
         if self._factors.about(policy.canary)["enrolled"]:
-            return "it is enrolled, so it is somebody's account"
+            return "it is enrolled, so a person uses it"
         if account is not None and (account.uid == 0 or account.groups & policy.admin_groups):
             return "it may administer this host"
         return ""
@@ -287,11 +281,11 @@ class SshAccessState:
         return list(found.values())
 
     def _enters(self, account: Any) -> bool:
-        """Tell whether somebody logs in as it. A transfer of files (internal-sftp) asks for no shell."""
+        """Return whether somebody logs in as it. A transfer of files (internal-sftp) asks for no shell."""
         return bool(account.usable) or self._ports.accounts.has_password(account.name)
 
     def _has_key(self, path: str, account: Any) -> bool:
-        """Tell whether sshd finds a key there. It reads as the account, and only what nobody else may write."""
+        """Return whether sshd finds a key there. It reads as the account, and only what nobody else may write."""
         try:
             text = self._text(path) or ""
             facts = self._ports.files.facts(path)
@@ -306,11 +300,11 @@ class SshAccessState:
         return bool(readable) and self._guarded(path, account)
 
     def _guarded(self, path: str, account: Any) -> bool:
-        """Tell whether nobody but the account and root may write to it, or to a folder up to the home (StrictModes)."""
-        places = [path]
+        """Return whether the account and root alone may write to it and to the folders up to the home (StrictModes)."""
+        paths = [path]
         if path.startswith(f"{account.home}/"):
-            places += [folder for folder in _parents(path) if folder.startswith(account.home)]
-        for place in places:
+            paths += [folder for folder in _parents(path) if folder.startswith(account.home)]
+        for place in paths:
             owner, group, mode = self._ports.files.access(place)
             # Debian lets a group write that is the account's own.
             others = stat.S_IWOTH if group == account.name else stat.S_IWGRP | stat.S_IWOTH
@@ -321,7 +315,7 @@ class SshAccessState:
     def _rehearsed(self, policy: Policy, texts: Texts) -> tuple[list[Answer], list[str]]:
         """Let sshd say what would hold. Where the drop-in is in place already, what holds is what would."""
         content = self._drop_in(policy)
-        if texts[self._places.drop_in] == content:
+        if texts[self._paths.drop_in] == content:
             return self._answers(policy, self._ports.sshd.effective)
         return self._answers(policy, lambda who: self._ports.sshd.rehearsed(content, who))
 
@@ -335,7 +329,7 @@ class SshAccessState:
         found = [problem for each, answer in answers if (problem := each.problem(answer))]
         found += sshd_settings.exceptions(self._ports.sshd.others())
         found += [
-            f"an sshd runs with options that nobody can ask it about: {options}"
+            f"an sshd runs with options of its own, which cannot be read: {options}"
             for options in self._ports.sshd.own_options()
         ]
         for each, answer in answers:

@@ -59,7 +59,7 @@ class Expectation:
         """Say in what sshd's own answer (``sshd -T``) differs; empty where it does not."""
         wanted = {"authenticationmethods": self.methods, **EVERYWHERE}
         wrong = [
-            f"{keyword} is {effective.get(keyword, 'not told')}, not {value}"
+            f"{keyword} is {effective.get(keyword, 'not reported')}, not {value}"
             for keyword, value in wanted.items()
             if effective.get(keyword) != value
         ]
@@ -85,7 +85,7 @@ EXPIRY = re.compile(r'expiry-time="(\d{8,14})Z?"', re.IGNORECASE)
 
 
 def has_key(text: str, today: date) -> bool:
-    """Tell whether a file of authorized keys (sshd(8)) holds one that has not expired."""
+    """Return whether a file of authorized keys (sshd(8)) holds one that has not expired."""
     for line in text.splitlines():
         found = KEY_LINE.match(line.strip())
         if found is None or line.lstrip().startswith("#"):

@@ -11,18 +11,14 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .._core.errors import DebvisorError
+from .._core.ports import Files
+from .._core.spec import Spec
 from .enrolment import EnrolmentInvalid, parse
-from .totp_secret_operation import MODES, ROOT, USER
+from .totp_secret_operation import ROOT
+from .totp_secret_options import USER
+from .totp_secret_plan import MODES
 
-
-class Files(Protocol):
-    """The files of the machine."""
-
-    def facts(self, path: str) -> Any: ...
-
-    def read(self, path: str) -> bytes: ...
-
-    def listing(self, folder: str) -> list[str]: ...
+SPEC = Spec({"users": {"type": "list", "elements": "str"}})
 
 
 class Store(Protocol):

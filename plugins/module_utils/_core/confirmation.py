@@ -16,19 +16,19 @@ SHORTEST, LONGEST = 5, 3600
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "confirm_within": {"type": "float", "default": 60},
     "confirm": {"type": "str"},
-    "take_back": {"type": "str"},
+    "rollback": {"type": "str"},
 }
 """The options of every module whose changes are confirmed, documented in the fragment ``commit_confirm``."""
 
 
-class DeadMan(Protocol):
-    """Takes a transaction back, from another process, unless it is stopped in time."""
+class RevertTimer(Protocol):
+    """Rolls a transaction back, from another process, unless it is stopped in time."""
 
     def arm(self, operation: str, transaction: str, seconds: float) -> None:
-        """Take the transaction back after so many seconds. On return that is certain."""
+        """Roll the transaction back after so many seconds. On return that is certain."""
 
     def is_armed(self, transaction: str) -> bool:
-        """Tell whether the transaction is yet to be taken back, or is being taken back."""
+        """Tell whether the transaction is yet to be rolled back, or is being rolled back."""
 
     def disarm(self, transaction: str) -> None:
         """Leave the transaction alone."""

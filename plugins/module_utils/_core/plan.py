@@ -23,7 +23,7 @@ Receipt = Mapping[str, Any]
 
 
 class Undo(Enum):
-    """How an action can be taken back."""
+    """How an action can be rolled back."""
 
     REVERSIBLE = "reversible"
     """Exactly: afterwards nobody can tell."""
@@ -95,6 +95,11 @@ class Difference:
     before: str
     after: str
 
+    @classmethod
+    def of(cls, name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference:
+        """Show properties, a line for each."""
+        return cls(name, *("".join(f"{k}: {v}\n" for k, v in of.items()) for of in (before, after)))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -107,8 +112,10 @@ class Plan:
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the module's result, known before any action ran."""
+    context: Any = field(default=None, repr=False, compare=False)
+    """For ``verify``, where it needs more than the facts; never shown."""
     confirm_within: float = 0
-    """Seconds for a proof that nobody is locked out; without one the change is taken back. 0 needs none."""
+    """Seconds for a proof that nobody is locked out; without one the change is rolled back. 0 needs none."""
 
     def __post_init__(self) -> None:
         kinds = [action.undo is Undo.IRREVERSIBLE for action in self.actions]
@@ -121,7 +128,7 @@ class Operation(ABC, Generic[Wanted, Observed]):
 
     name: str
     sweeps: bool = False
-    """True where a run also takes back what dead runs on other scopes left. For operations whose leftovers cost much (a
+    """True where a run also rolls back what dead runs on other scopes left. For operations whose leftovers cost much (a
     volume that nobody uses), and whose receipts tell all that undo needs."""
 
     @abstractmethod
@@ -157,12 +164,12 @@ class Operation(ABC, Generic[Wanted, Observed]):
         """Gather what undo will need. It is journalled before the effect; reads, and copies aside, only."""
 
     @abstractmethod
-    def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
-        """Bring about one effect."""
+    def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> str | None:
+        """Bring about one effect. What resisted, and is no reason to roll back, is returned and becomes a warning."""
 
     @abstractmethod
     def undo(self, receipt: Receipt) -> str | None:
-        """Take the effect back. Idempotent, and harmless where the effect never happened.
+        """Roll the effect back. Idempotent, and harmless where the effect never happened.
 
         It may run in a later process than apply did, so the receipt is all it gets (and the ports). What was left
         because somebody else changed it since is not an error; it is returned as a sentence, which becomes a warning.
@@ -175,10 +182,6 @@ class Operation(ABC, Generic[Wanted, Observed]):
         """
         return {}
 
-    def notes(self) -> Sequence[str]:
-        """Return what went wrong on the way and is no reason to take all back; it becomes warnings of a success."""
-        return ()
-
     def commit(self, receipt: Receipt) -> None:
         """Make it final, after all is verified and, where that was asked for, confirmed.
 
@@ -186,11 +189,12 @@ class Operation(ABC, Generic[Wanted, Observed]):
         Idempotent: a process that is killed leaves it to the next one.
         """
 
-    def ended(self, failure: BaseException | None, taken_back: bool) -> None:
+    def ended(self, plan: Plan, failure: BaseException | None, rolled_back: bool) -> None:
         """Hear how the run ended, after all else; for those who follow it from outside. Never called in check mode.
 
+        :param plan: an empty one where the run did not come so far.
         :param failure: why it failed; None after a success.
-        :param taken_back: after a failure, True where nothing of the run is left, be it that nothing had begun.
+        :param rolled_back: after a failure, True where nothing of the run is left, be it that nothing had begun.
         """
 
     def close(self) -> None:

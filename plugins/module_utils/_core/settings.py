@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 
 CONFIG_DIR = Path("/etc/debvisor")
-KEYS_DIR = CONFIG_DIR / "keys"
 LIBEXEC_DIR = Path("/usr/libexec/debvisor")
 RUN_DIR = Path("/run/debvisor")
 
@@ -37,8 +36,13 @@ def journal_dir() -> Path:
     return state_dir() / "journal"
 
 
+AUDIT_FILE_BYTES = 16 * 2**20
+AUDIT_FILES_KEPT = 8
+"""How large a file of the audit chain becomes before it is rotated, and how many rotated files are kept."""
+
+
 def audit_file() -> Path:
-    """The chain of audit lines."""
+    """The chain of audit lines. Older files beside it have numbers."""
     return log_dir() / "audit.jsonl"
 
 
@@ -99,8 +103,18 @@ def ssh_access_places() -> dict[str, str]:
     }
 
 
+def collectors_dir() -> Path:
+    """Which collectors of metrics run on this host: a file for each, as the roles wrote them."""
+    return CONFIG_DIR / "metrics.d"
+
+
+def tsig_rotation_state() -> Path:
+    """How the last rotations of TSIG keys ended, on the host that runs them."""
+    return state_dir() / "tsig-rotation.json"
+
+
 def mfa_config() -> Path:
-    """Whom the metrics of second factors tell of, as the role wrote it."""
+    """Whom the metrics of second factors cover, as the role wrote it."""
     return CONFIG_DIR / "mfa.json"
 
 

@@ -8,21 +8,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from .errors import TimedOut
+from .ports import Clock
 
 T = TypeVar("T")
-
-
-class Clock(Protocol):
-    """Time as a port, so that tests need not sleep."""
-
-    def monotonic(self) -> float: ...
-
-    def sleep(self, seconds: float) -> None: ...
-
-    def wall(self) -> float: ...
 
 
 class SystemClock:

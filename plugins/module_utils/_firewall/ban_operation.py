@@ -9,41 +9,35 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from .._core import kept_file
-from .._core.errors import InvalidInput, Problem, VerificationFailed
+from .._core import file_backup
+from .._core.checks import refuse_any
+from .._core.errors import Problem, VerificationFailed
+from .._core.limits import check_option, check_share, limited
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
+from .._core.ports import Clock, Files
+from .._core.spec import Spec
 from . import bans, blocklist, networks, protection
 from .bans import FAMILY, TABLE, Ban, Book, Listed
-from .looking import Looking
-from .protection import Protected, Surroundings
+from .blocklist_state import BlocklistState
+from .networks import Family
+from .ports import Nft
+from .protection import NetworkIdentity, Protected
 
-
-class Nft(Protocol):
-    """The packet filter."""
-
-    def table(
-        self, family: str, name: str, *, elements: bool = False
-    ) -> list[dict[str, Any]] | None: ...
-
-    def load(self, script: Iterable[str]) -> None: ...
-
-
-class Files(kept_file.Files, Protocol):
-    """The files of the machine."""
-
-    def read(self, path: str) -> bytes: ...
-
-    def make_folder(self, path: str) -> None: ...
-
-    def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
-
-
-class Clock(Protocol):
-    """The time."""
-
-    def wall(self) -> float: ...
+SPEC = Spec(
+    {
+        "networks": {"type": "list", "elements": "str", "default": []},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "ttl": {"type": "str", "default": "1h"},
+        "reason": {"type": "str"},
+        "requester": {"type": "str"},
+        "source": {"type": "str"},
+        "renew": {"type": "bool", "default": False},
+        "protected": {"type": "list", "elements": "str", "default": []},
+        **limited(1),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +52,7 @@ class Wanted:
     source: str
     renew: bool
     protected: tuple[str, ...]
+    max_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +66,20 @@ class Observed:
     beyond: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KeepBook:
+    """Write the book of bans."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBans:
+    """Bring the kernel to what the book says."""
+
+    script: Iterable[str]
+
+
 class NftBan(Operation[Wanted, Observed]):
     """Ban networks, or lift bans."""
 
@@ -80,18 +89,18 @@ class NftBan(Operation[Wanted, Observed]):
         self,
         nft: Nft,
         files: Files,
-        around: Surroundings,
+        around: NetworkIdentity,
         clock: Clock,
-        looking: Looking,
-        asker: str,
+        state: BlocklistState,
+        requester: str,
     ) -> None:
         self._nft = nft
         self._files = files
         self._around = around
         self._clock = clock
-        self._looking = looking
-        self._book = looking.book_path
-        self._asker = asker
+        self._state = state
+        self._book = state.book_path
+        self._requester = requester
 
     def parse(self, params: Mapping[str, Any]) -> Wanted:
         problems: list[Problem] = []
@@ -114,20 +123,22 @@ class NftBan(Operation[Wanted, Observed]):
         except ValueError as wrong:
             problems.append(Problem("ttl", str(wrong)))
         protection.check("protected", params["protected"], problems)
+        max_share = check_option(params, problems)
         present = params["state"] == "present"
-        if present and not params["reason"]:
+        reason = (params["reason"] or "").strip()
+        if present and not reason:
             problems.append(Problem("reason", "is missing: whoever finds the ban has to know why"))
-        if problems:
-            raise InvalidInput(problems)
+        refuse_any(problems)
         return Wanted(
             present,
             tuple(named),
             ttl,
-            params["reason"] or "",
-            params["requester"] or self._asker,
+            reason,
+            params["requester"] or self._requester,
             params["source"] or "",
             params["renew"],
             tuple(params["protected"]),
+            max_share,
         )
 
     def scope(self, wanted: Wanted) -> str:
@@ -138,7 +149,7 @@ class NftBan(Operation[Wanted, Observed]):
         table = None if items is None else bans.listed(items)
         if table is not None:
             blocklist.refuse_foreign(table.ours, FAMILY, TABLE, bans.OWNER)
-        store = self._looking.store()
+        store = self._state.store()
         last = store.client if store else None
         secured = protection.protected(wanted.protected, self._around, last)
         return Observed(
@@ -158,6 +169,7 @@ class NftBan(Operation[Wanted, Observed]):
         now = observed.now
         if wanted.present:
             _refuse_protected(wanted, observed)
+            _refuse_too_much(wanted)
         book = bans.active(observed.book, now)
         after = dict(book)
         for network in wanted.networks:
@@ -198,8 +210,12 @@ class NftBan(Operation[Wanted, Observed]):
             before={network: asdict(book[network]) for network in changed if network in book},
             after={network: asdict(after[network]) for network in changed if network in after},
             actions=(
-                Action("keep", self._book, f"{len(after)} bans", payload=bans.encode(after)),
-                Action("load", f"{FAMILY} {TABLE}", _effect(changed, after), payload=script),
+                Action(
+                    "keep", self._book, f"{len(after)} bans", payload=KeepBook(bans.encode(after))
+                ),
+                Action(
+                    "load", f"{FAMILY} {TABLE}", _effect(changed, after), payload=LoadBans(script)
+                ),
             ),
             differences=[
                 Difference(network, _line(book.get(network)), _line(after.get(network)))
@@ -210,22 +226,23 @@ class NftBan(Operation[Wanted, Observed]):
         )
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
-        if action.verb == "load":
+        if isinstance(action.payload, LoadBans):
             return {}
         had = self._nft.table(FAMILY, TABLE) is not None
-        return {"kept": kept_file.keep(self._files, self._book), "table": had}
+        return {"kept": file_backup.keep(self._files, self._book), "table": had}
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
-        if action.verb == "load":
-            self._nft.load(action.payload)
-        else:
-            self._files.make_folder(posixpath.dirname(self._book))
-            self._files.write(self._book, action.payload, mode=0o600, uid=-1, gid=-1)
+        match action.payload:
+            case LoadBans(script):
+                self._nft.load(script)
+            case KeepBook(content):
+                self._files.make_folder(posixpath.dirname(self._book))
+                self._files.write(self._book, content, mode=0o600, uid=-1, gid=-1)
 
     def undo(self, receipt: Receipt) -> str | None:
         if "kept" not in receipt:
             return None  # the kernel follows the book, which is entered first and so restored last
-        kept_file.restore(self._files, receipt["kept"])
+        file_backup.restore(self._files, receipt["kept"])
         if not receipt["table"]:
             self._nft.load([bans.removal()])
             return None
@@ -254,7 +271,7 @@ class NftBan(Operation[Wanted, Observed]):
 
     def commit(self, receipt: Receipt) -> None:
         if "kept" in receipt:
-            kept_file.forget(self._files, receipt["kept"])
+            file_backup.forget(self._files, receipt["kept"])
 
 
 def _refuse_protected(wanted: Wanted, observed: Observed) -> None:
@@ -265,8 +282,26 @@ def _refuse_protected(wanted: Wanted, observed: Observed) -> None:
             problems.append(
                 Problem(f"networks[{number}]", f"{network} would cut off {one.text}, {one.why}")
             )
-    if problems:
-        raise InvalidInput(problems, hint="Nothing was changed; leave out what is protected")
+    refuse_any(problems, hint="Nothing was changed; leave out what is protected")
+
+
+def _refuse_too_much(wanted: Wanted) -> None:
+    """Refuse to ban a large part of the Internet: no network may be wide, but there may be many.
+
+    :raises TooManyChanges: where the networks cover more of a family's addresses than is allowed.
+    """
+    named: dict[Family, list[int]] = {family: [] for family in networks.FAMILIES}
+    for network in wanted.networks:
+        family, key = networks.parse(network)
+        named[family].append(key)
+    for family, keys in named.items():
+        covered = networks.size(networks.aggregate(family, keys), family)
+        check_share(
+            f"{family.title} addresses",
+            covered,
+            blocklist.usable(family),
+            allowed=wanted.max_share,
+        )
 
 
 def _caveats(wanted: Wanted, book: Book, after: Book) -> Iterator[str]:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bans: networks that are cut off now, by somebody, for a reason, and as a rule until some time.
+"""Bans: networks that are cut off now, by a requester, for a reason, and as a rule until some time.
 
 They have a table of their own, ``inet debvisor_bans``, with small sets whose elements the kernel itself drops when
 their time is over. It comes before connection tracking, so that a ban ends open connections, too. The book of bans, a
@@ -54,7 +54,7 @@ class Ban:
         return networks.parse(self.network)
 
     def ended(self, now: int) -> bool:
-        """Tell whether its time is over."""
+        """Return whether its time is over."""
         return bool(self.until) and self.until <= now
 
 
@@ -95,10 +95,10 @@ def decode(content: bytes, where: str) -> Book:
     :raises BookTorn: where it is not what :func:`encode` wrote.
     """
     try:
-        told: Mapping[str, Any] = json.loads(content)
-        if told["format"] != FORMAT:
-            raise ValueError(f"format {told['format']!r}, expected {FORMAT}")
-        bans = [Ban(**each) for each in told["bans"]]
+        parsed: Mapping[str, Any] = json.loads(content)
+        if parsed["format"] != FORMAT:
+            raise ValueError(f"format {parsed['format']!r}, expected {FORMAT}")
+        bans = [Ban(**each) for each in parsed["bans"]]
         for ban in bans:
             if not (isinstance(ban.since, int) and isinstance(ban.until, int)):
                 raise ValueError(f"the times of {ban.network} are no numbers")
@@ -107,7 +107,7 @@ def decode(content: bytes, where: str) -> Book:
         raise BookTorn(
             f"{where} is no book of bans, or is damaged",
             why=str(cause),
-            hint="Mend it, or remove it and ban again what has to be banned",
+            hint="Fix it, or remove it and ban again what has to be banned",
         ) from cause
 
 
@@ -217,7 +217,7 @@ class Listed:
 
 def listed(items: Sequence[Mapping[str, Any]]) -> Listed:
     """Read what the kernel's table holds, elements included."""
-    told = blocklist.listed(items, OWNER)
+    parsed = blocklist.listed(items, OWNER)
     found: set[str] = set()
     for item in items:
         if "set" in item:
@@ -227,7 +227,7 @@ def listed(items: Sequence[Mapping[str, Any]]) -> Listed:
                 found.add(_network(f"{value}/{length}"))
     ends = [item["rule"]["expr"][-1] for item in items if "rule" in item]
     verdicts = tuple(verdict for end in ends for verdict in end)
-    return Listed(told.ours, frozenset(found), verdicts, told.counts)
+    return Listed(parsed.ours, frozenset(found), verdicts, parsed.counts)
 
 
 def _network(written: str) -> str:

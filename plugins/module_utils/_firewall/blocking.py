@@ -15,7 +15,7 @@ from .store import ALLOW, KeptList, Store
 
 
 def why(written: str, store: Store | None, book: Book, now: int) -> dict[str, Any]:
-    """Tell whether packets from an address are dropped, and by what.
+    """Return whether packets from an address are dropped, and by what.
 
     :raises ValueError: where it is no address.
     """

@@ -180,15 +180,17 @@ def listed(items: Sequence[Mapping[str, Any]], owner: str = OWNER) -> Listed:
     sets: list[str] = []
     rules: list[str] = []
     for item in items:
-        for kind, told in item.items():
+        for kind, described in item.items():
             if kind == "table":
-                comment = told.get("comment", "")
-            elif kind == "chain" and told["name"].startswith(MARK):
-                mark = told["name"].removeprefix(MARK)
+                comment = described.get("comment", "")
+            elif kind == "chain" and described["name"].startswith(MARK):
+                mark = described["name"].removeprefix(MARK)
             elif kind == "counter":
-                counts[told["name"]] = (told["packets"], told["bytes"])
+                counts[described["name"]] = (described["packets"], described["bytes"])
             else:
-                lasting = {key: told[key] for key in told if key not in ("handle", "elem")}
+                lasting = {
+                    key: described[key] for key in described if key not in ("handle", "elem")
+                }
                 (rules if kind == "rule" else sets).append(json.dumps(lasting, sort_keys=True))
     told_of = "\n".join(
         [*sorted(sets), *rules]
@@ -204,12 +206,17 @@ def refuse_foreign(ours: bool, family: str, name: str, owner: str) -> None:
     """
     if not ours:
         raise Conflict(
-            f"the table {family} {name} belongs to somebody else",
+            f"the table {family} {name} belongs to another program",
             why=f"its comment does not begin with {owner!r}",
-            hint=f"See what it is (nft list table {family} {name}), and remove it if nobody needs it",
+            hint=f"See what it is (nft list table {family} {name}), and remove it if it is not needed",
         )
 
 
-def share(family: Family, addresses: int) -> float:
-    """Return which part of the address space so many addresses are; of IPv6, of what is in use (2000::/3, RFC 4291)."""
-    return addresses / float(1 << (family.bits - (3 if family is V6 else 0)))
+def usable(family: Family) -> int:
+    """Return how many addresses there are; of IPv6, of what is in use (2000::/3, RFC 4291)."""
+    return 1 << (family.bits - (3 if family is V6 else 0))
+
+
+def percent(family: Family, addresses: int) -> float:
+    """Return how many percent of the address space so many addresses are."""
+    return addresses * 100 / float(usable(family))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .._core.waiting import Clock
+from .._core.ports import Clock
 
 BUDGET = 20.0
 """Seconds for all looks together: a compromised host is not left alone for longer."""

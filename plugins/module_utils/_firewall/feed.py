@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from .._core import urls
 from .._core.errors import DebvisorError
 from .._core.secret import Secret
 
@@ -64,11 +65,11 @@ class Record:
 def load_record(content: bytes) -> Record | None:
     """Return what :meth:`Record.dump` wrote; None for anything else, because a new fetch makes it anew."""
     try:
-        told: dict[str, Any] = dict(json.loads(content))
-        if told.pop("format") != FORMAT:
+        parsed: dict[str, Any] = dict(json.loads(content))
+        if parsed.pop("format") != FORMAT:
             return None
-        trouble = told.pop("trouble")
-        record = Record(**told, trouble=Trouble(**trouble) if trouble else None)
+        trouble = parsed.pop("trouble")
+        record = Record(**parsed, trouble=Trouble(**trouble) if trouble else None)
         numbers = (record.entries, record.fetched, record.confirmed)
         return record if all(isinstance(number, int) for number in numbers) else None
     except (ValueError, TypeError, KeyError):
@@ -82,10 +83,7 @@ def record_path(copy: str) -> str:
 
 def shown(place: str) -> str:
     """Return an address without what may be secret in it: user, password and query."""
-    parts = urlsplit(place)
-    if not parts.scheme:
-        return place
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return urls.shown(place) if urlsplit(place).scheme else place
 
 
 def file_name(place: str) -> str:
@@ -111,7 +109,7 @@ def checksum_in(content: bytes, name: str) -> str:
     if len(mine) != 1:
         raise BadFeed(
             f"the checksums have {'two values' if mine else 'no SHA-256'} for {name!r}",
-            hint="Look whether checksum names the right file",
+            hint="Check whether checksum names the right file",
         )
     return mine.pop()
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import networks
+from .blocklist import percent
 from .lists import Reading
 from .networks import FAMILIES, Family
 
@@ -45,7 +46,7 @@ class Total:
 
     networks: int
     addresses: int
-    share: float
+    percent: float
     lengths: dict[int, int]
 
 
@@ -57,7 +58,7 @@ class Report:
     totals: dict[str, Total]
 
     def fails(self, *, strict: bool) -> bool:
-        """Tell whether there is a fault, or, where ``strict``, anything at all."""
+        """Return whether there is a fault, or, where ``strict``, anything at all."""
         return any(strict or finding.kind == FAULT for finding in self.findings)
 
     def public(self) -> dict[str, Any]:
@@ -151,4 +152,4 @@ def _total(family: Family, blocked: _Merged, allowed: _Merged) -> Total:
     by_length = networks.effective(family, blocked.keys, holes)
     lengths = {length: len(found) for length, found in by_length.items()}
     addresses = networks.size(by_length, family)
-    return Total(sum(lengths.values()), addresses, addresses / 2**family.bits, lengths)
+    return Total(sum(lengths.values()), addresses, percent(family, addresses), lengths)

@@ -85,7 +85,7 @@ def address(text: str) -> int:
 
 
 def mapped(family: Family, number: int) -> bool:
-    """Tell whether an address is an IPv4 one in IPv6's clothes (RFC 4291 section 2.5.5.2), as programs log them."""
+    """Return whether an address is an IPv4 one in IPv6's clothes (RFC 4291 section 2.5.5.2), as programs log them."""
     return family is V6 and number >> 32 == 0xFFFF
 
 
@@ -206,11 +206,12 @@ def without_nested(family: Family, networks: Iterable[int]) -> list[int]:
         (span << LENGTH_BITS) + family.bits - length for length, span in enumerate(family.spans)
     ]
     reached = -1
-    return [
-        each
-        for each in networks
-        if (end := each + last[each & LENGTH]) > reached and (reached := end)
-    ]
+    kept = []
+    for each in networks:
+        if (end := each + last[each & LENGTH]) > reached:
+            reached = end
+            kept.append(each)
+    return kept
 
 
 def aggregate(family: Family, networks: Iterable[int]) -> ByLength:

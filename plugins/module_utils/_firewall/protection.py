@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What nobody may cut off, whatever a list says: the machine itself, its gateways, its operators, its peers."""
+"""What must not be cut off, whatever a list says: the machine itself, its gateways, its operators, its peers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALWAYS = {
 }
 
 
-class Surroundings(Protocol):
+class NetworkIdentity(Protocol):
     """The machine's place in its networks."""
 
     def own_addresses(self) -> frozenset[str]: ...
@@ -50,7 +50,7 @@ class Protected:
 
 
 def protected(
-    named: Sequence[str], around: Surroundings, last_client: str | None = None
+    named: Sequence[str], around: NetworkIdentity, last_client: str | None = None
 ) -> list[Protected]:
     """Return everything that is protected.
 
@@ -86,7 +86,7 @@ def check(option: str, named: Iterable[str], problems: list[Problem]) -> None:
             problems.append(Problem(f"{option}[{number}]", str(wrong)))
 
 
-def beyond(around: Surroundings) -> Iterator[str]:
+def beyond(around: NetworkIdentity) -> Iterator[str]:
     """Tell of guests that stay within reach whatever is dropped, as their frames do not meet the rules."""
     if bridges := sorted(around.bridges_below_ip()):
         yield (

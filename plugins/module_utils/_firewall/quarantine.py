@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import Union
 
+from .._core import metrics
 from .ruleset import MARK
 
 TABLE = "debvisor_quarantine"
@@ -161,13 +162,6 @@ def _set(items: Iterable[object]) -> str:
 
 def metric(host: str, reason: str) -> str:
     """Return the file for node_exporter's textfile collector."""
-    name = "debvisor_quarantined"
-    return (
-        f"# HELP {name} Whether quarantine_host has cut this host off.\n"
-        f"# TYPE {name} gauge\n"
-        f'{name}{{host="{_label(host)}",reason="{_label(reason)}"}} 1\n'
-    )
-
-
-def _label(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    explanation = "Whether quarantine_host has cut this host off."
+    samples = [metrics.sample(1, host=host, reason=reason)]
+    return metrics.text([metrics.Family("debvisor_quarantined", "gauge", explanation, samples)])

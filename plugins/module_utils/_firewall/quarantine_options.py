@@ -11,15 +11,63 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from .._core.confirmation import check_limit
-from .._core.errors import InvalidInput, Problem, Refused
+from .._core.checks import check_range, refuse_any
+from .._core.confirmation import OPTIONS, check_limit
+from .._core.errors import Problem, Refused
+from .._core.spec import Spec
 from .quarantine import Address, Flow, Network
 
+WEEK = 7 * 24 * 60
+"""Minutes."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 """Reason and names go into a line of a log."""
 SCOPE = "%"
 """Python takes any text behind it, and all of that would go into the script for nft."""
-SCOPED = "holds a scope (%), which no rule can tell"
+SCOPED = "holds a scope (%), which no rule can express"
+
+_STRINGS = {"type": "list", "elements": "str"}
+_ENTRIES = {"type": "list", "elements": "dict", "default": []}
+_NETWORKS = {**_STRINGS, "required": True}
+_PORTS = {"type": "list", "elements": "int"}
+_STATES, _GUESTS = ["quarantined", "released"], ["pause", "shutdown", "leave"]
+SPEC = Spec(
+    {
+        "host": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": _STATES, "default": "quarantined"},
+        "reason": {"type": "str"},
+        "requester": {"type": "str", "default": ""},
+        "management": {
+            **_ENTRIES,
+            "options": {"networks": _NETWORKS, "ports": {**_PORTS, "default": [22]}},
+        },
+        "evidence": {
+            **_ENTRIES,
+            "options": {
+                "networks": _NETWORKS,
+                "ports": {**_PORTS, "required": True},
+                "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
+                "direction": {
+                    "type": "str",
+                    "choices": ["outbound", "inbound"],
+                    "default": "outbound",
+                },
+            },
+        },
+        "shared_addresses": {**_STRINGS, "default": []},
+        "guests": {"type": "str", "choices": _GUESTS, "default": "pause"},
+        "quorum_roles": {**_STRINGS, "default": []},
+        "cut_off_quorum_member": {"type": "str", "default": ""},
+        "forbidden_peers": {**_STRINGS, "default": []},
+        "journal_minutes": {"type": "int", "default": 60},
+        "metrics_file": {
+            "type": "path",
+            "default": "/var/lib/prometheus/node-exporter/debvisor_quarantine.prom",
+        },
+        **OPTIONS,
+        "confirm_within": {"type": "float", "default": 180},
+    },
+    required_if=[("state", "quarantined", ["reason"])],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +81,7 @@ class Wanted:
     flows: tuple[Flow, ...]
     shared: tuple[Address, ...]
     guests: str
-    strangers: tuple[Address, ...]
+    forbidden_peers: tuple[Address, ...]
     journal_minutes: int
     metrics_file: str
     confirm_within: float
@@ -54,12 +102,10 @@ def parse(params: Mapping[str, Any]) -> Wanted:
         problems.append(Problem("reason", "is missing: people will ask why this host is cut off"))
     flows = tuple(_flows(params, problems))
     shared = tuple(_addresses("shared_addresses", params["shared_addresses"], problems))
-    strangers = tuple(_addresses("strangers", params["strangers"], problems))
-    if not 1 <= params["journal_minutes"] <= 10080:
-        problems.append(Problem("journal_minutes", "is not from 1 to 10080, which is a week"))
+    forbidden_peers = tuple(_addresses("forbidden_peers", params["forbidden_peers"], problems))
+    check_range("journal_minutes", params["journal_minutes"], 1, WEEK, problems)
     check_limit(params, problems)
-    if problems:
-        raise InvalidInput(problems)
+    refuse_any(problems)
     if quarantined:
         _check_quorum(params)
     return Wanted(
@@ -70,7 +116,7 @@ def parse(params: Mapping[str, Any]) -> Wanted:
         flows,
         shared,
         params["guests"],
-        strangers,
+        forbidden_peers,
         params["journal_minutes"],
         params["metrics_file"],
         params["confirm_within"],
@@ -83,7 +129,7 @@ def _check_quorum(params: Mapping[str, Any]) -> None:
         raise Refused(
             f"{host} is not cut off: others may lose their quorum, or copies of their data, with it",
             why=f"it is a member of {', '.join(sorted(roles))}",
-            hint="Look that enough members are left (for OSDs, ceph osd ok-to-stop tells),"
+            hint="Check that enough members are left (for OSDs, with ceph osd ok-to-stop),"
             f" then say cut_off_quorum_member: {host}",
         )
 
@@ -114,7 +160,7 @@ def _networks(where: str, texts: Sequence[str], problems: list[Problem]) -> list
             problems.append(Problem(f"{where}.networks", str(cause)))
             continue
         if network.prefixlen == 0:
-            problems.append(Problem(f"{where}.networks", f"{text} is everybody"))
+            problems.append(Problem(f"{where}.networks", f"{text} covers all addresses"))
         found.append(network)
     if not texts:
         problems.append(Problem(f"{where}.networks", "is empty"))
@@ -125,8 +171,7 @@ def _check_ports(where: str, ports: Sequence[int], problems: list[Problem]) -> N
     if not ports:
         problems.append(Problem(f"{where}.ports", "is empty"))
     for port in ports:
-        if not 1 <= port <= 65535:
-            problems.append(Problem(f"{where}.ports", f"{port} is not from 1 to 65535"))
+        check_range(f"{where}.ports", port, 1, 65535, problems)
 
 
 def _addresses(where: str, texts: Sequence[str], problems: list[Problem]) -> list[Address]:

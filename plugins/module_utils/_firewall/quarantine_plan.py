@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -22,7 +22,7 @@ from .quarantine_record import Guest, Record, Stopped, to_autostart, to_stop, to
 class Observed:
     """What is. Tables are as nft(8) lists them, by family; ``rehearsed`` are those that are wanted.
 
-    ``answering`` holds the strangers that answer.
+    ``answering`` holds the forbidden peers that answer.
     """
 
     tables: Mapping[str, str]
@@ -32,14 +32,14 @@ class Observed:
     metric: str | None
     guests: Sequence[Guest]
     guests_unknown: str
-    """Why nobody knows the guests; empty where they are known."""
+    """Why the guests are unknown; empty where they are known."""
     client: tuple[str, int] | None
     """Who is at the other end of our SSH session, and the port of ours that it came to."""
     answering: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class QuarantinePaths:
     """The files of a quarantine."""
 
     record: str
@@ -47,11 +47,24 @@ class Places:
     evidence: str
 
 
+@dataclass(slots=True)
+class Gathered:
+    """The evidence that this run gathered: a record holds when, and what it is. Empty until it is packed."""
+
+    since: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def completing(self, record: Record) -> Record:
+        """Return the record with this evidence."""
+        return replace(record, since=self.since, evidence=self.files) if self.since else record
+
+
 @dataclass(frozen=True, slots=True)
 class KeepEvidence:
-    """Look at the host, and pack what was seen."""
+    """Examine the host, and pack what was seen."""
 
     guests: Sequence[Guest]
+    gathered: Gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,7 @@ class Remember:
     """Write the record."""
 
     record: Record
+    gathered: Gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +127,7 @@ class Course:
 
     actions: tuple[Action, ...]
     record: Record | None
+    gathered: Gathered
     script: str | None
     differences: tuple[Difference, ...]
     warnings: tuple[str, ...]
@@ -120,7 +135,7 @@ class Course:
     """Whether the host is about to be cut off, or to be cut off otherwise than it is."""
 
 
-def cutting_off(observed: Observed, wanted: Wanted, places: Places) -> Course:
+def cutting_off(observed: Observed, wanted: Wanted, paths: QuarantinePaths) -> Course:
     """Plan a quarantine; nothing to do where it is as wanted."""
     script = rules(observed.client, wanted)
     metric = quarantine.metric(wanted.host, wanted.reason)
@@ -130,10 +145,12 @@ def cutting_off(observed: Observed, wanted: Wanted, places: Places) -> Course:
     record = replace(before, reason=wanted.reason).with_guests(stopping, starting)
 
     actions = []
+    gathered = Gathered()
     if observed.record is None:
-        actions.append(_action("keep", "evidence", KeepEvidence(observed.guests), Undo.COMPENSABLE))
+        evidence = KeepEvidence(observed.guests, gathered)
+        actions.append(_action("keep", "evidence", evidence, Undo.COMPENSABLE))
     if record != observed.record:
-        actions.append(_action("remember", places.record, Remember(record)))
+        actions.append(_action("remember", paths.record, Remember(record, gathered)))
     if starting:
         named = tuple((guest.uuid, guest.name) for guest in starting)
         actions.append(
@@ -142,7 +159,7 @@ def cutting_off(observed: Observed, wanted: Wanted, places: Places) -> Course:
     if stopping:
         actions.append(_action("stop", _names(stopping), StopGuests(stopping), Undo.COMPENSABLE))
     if observed.boot != script:
-        actions.append(_action("load at boot", places.boot, SetBoot(script)))
+        actions.append(_action("load at boot", paths.boot, SetBoot(script)))
     if observed.metric != metric:
         actions.append(
             _action("write", wanted.metrics_file, WriteFile(wanted.metrics_file, metric))
@@ -154,28 +171,29 @@ def cutting_off(observed: Observed, wanted: Wanted, places: Places) -> Course:
         actions.append(_action("cut off", wanted.host, switch))
 
     warnings = [observed.guests_unknown]
-    if not observed.tables and wanted.strangers and not observed.answering:
+    if not observed.tables and wanted.forbidden_peers and not observed.answering:
         warnings.append(
-            "No stranger answers now, so that none of them answers afterwards will prove nothing"
+            "No forbidden peer answers now, so their silence afterwards will prove nothing"
         )
     return Course(
         tuple(actions),
         record,
+        gathered,
         script,
-        _differences(observed, places, script, record),
+        _differences(observed, paths, script, record),
         tuple(filter(None, warnings)),
         observed.tables != observed.rehearsed,
     )
 
 
-def letting_back(observed: Observed, wanted: Wanted, places: Places) -> Course:
+def letting_back(observed: Observed, wanted: Wanted, paths: QuarantinePaths) -> Course:
     """Plan the end of a quarantine; nothing to do where there is none."""
     record = observed.record or Record("", "", "")
-    waking, told = to_wake(record, observed.guests)
+    waking, warnings = to_wake(record, observed.guests)
     starting = to_autostart(record, observed.guests)
     if observed.guests_unknown:
         left = {guest.name for guest in record.stopped} | {name for _uuid, name in record.autostart}
-        told = [
+        warnings = [
             f"{observed.guests_unknown}. It concerns {', '.join(sorted(left)) or 'none of them'}"
         ]
 
@@ -185,7 +203,7 @@ def letting_back(observed: Observed, wanted: Wanted, places: Places) -> Course:
         switch = Switch(quarantine.restoring({}), quarantine.restoring(observed.tables), line)
         actions.append(_action("let back", wanted.host, switch))
     if observed.boot is not None:
-        actions.append(_action("load nothing at boot", places.boot, SetBoot(None)))
+        actions.append(_action("load nothing at boot", paths.boot, SetBoot(None)))
     if starting:
         named = tuple((guest.uuid, guest.name) for guest in starting)
         actions.append(_action("switch autostart on", _names(starting), SetAutostart(named, True)))
@@ -194,18 +212,19 @@ def letting_back(observed: Observed, wanted: Wanted, places: Places) -> Course:
     if observed.metric is not None:
         actions.append(_action("remove", wanted.metrics_file, WriteFile(wanted.metrics_file, None)))
     if observed.record is not None:
-        actions.append(_action("forget", places.record, WriteFile(places.record, None)))
+        actions.append(_action("forget", paths.record, WriteFile(paths.record, None)))
     return Course(
         tuple(actions),
         None,
+        Gathered(),
         None,
-        _differences(observed, places, None, None),
-        tuple(told),
+        _differences(observed, paths, None, None),
+        tuple(warnings),
     )
 
 
 def shown(record: Record | None) -> dict[str, Any]:
-    """Return a quarantine, or that there is none, as the result tells it."""
+    """Return a quarantine, or that there is none, as the result shows it."""
     if record is None:
         return {"state": "released"}
     return {
@@ -219,12 +238,12 @@ def shown(record: Record | None) -> dict[str, Any]:
     }
 
 
-def strangers(client: tuple[str, int] | None, wanted: Wanted) -> list[str]:
-    """Return the strangers that no named path leads to or from."""
+def forbidden_peers(client: tuple[str, int] | None, wanted: Wanted) -> list[str]:
+    """Return the forbidden peers that no named path leads to or from."""
     named = [network for flow in _named(client, wanted) for network in flow.networks]
     return [
         str(address)
-        for address in wanted.strangers
+        for address in wanted.forbidden_peers
         if not any(address in network for network in named)
     ]
 
@@ -245,7 +264,12 @@ def rules(client: tuple[str, int] | None, wanted: Wanted) -> str:
     flows = _named(client, wanted)
     if all(flow.outbound for flow in flows):
         raise InvalidInput(
-            [Problem("management", "is empty, and no SSH session tells who manages this host")],
+            [
+                Problem(
+                    "management",
+                    "is empty, and there is no SSH session to learn the manager of this host from",
+                )
+            ],
             hint="Name the networks that it is managed from",
         )
     return quarantine.script(flows, wanted.shared)
@@ -260,14 +284,10 @@ def _names(guests: Sequence[Guest] | Sequence[Stopped]) -> str:
 
 
 def _differences(
-    observed: Observed, places: Places, script: str | None, record: Record | None
+    observed: Observed, paths: QuarantinePaths, script: str | None, record: Record | None
 ) -> tuple[Difference, ...]:
-    pairs = (
-        (places.boot, observed.boot or "", script or ""),
-        ("quarantine", _text(observed.record), _text(record)),
+    all_of_it = (
+        Difference(paths.boot, observed.boot or "", script or ""),
+        Difference.of("quarantine", shown(observed.record), shown(record)),
     )
-    return tuple(Difference(*pair) for pair in pairs if pair[1] != pair[2])
-
-
-def _text(record: Record | None) -> str:
-    return "".join(f"{key}: {value}\n" for key, value in shown(record).items())
+    return tuple(each for each in all_of_it if each.before != each.after)

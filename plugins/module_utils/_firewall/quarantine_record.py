@@ -93,22 +93,22 @@ def decode(content: bytes, path: str) -> Record:
     :raises RecordUnreadable: where it is none.
     """
     try:
-        told = json.loads(content)
-        if told["format"] != FORMAT:
-            raise ValueError(f"format {told['format']!r}, expected {FORMAT}")
+        parsed = json.loads(content)
+        if parsed["format"] != FORMAT:
+            raise ValueError(f"format {parsed['format']!r}, expected {FORMAT}")
         return Record(
-            str(told["since"]),
-            str(told["reason"]),
-            str(told["requester"]),
-            told["evidence"],
-            tuple(Stopped(each["uuid"], each["name"], each["how"]) for each in told["stopped"]),
-            tuple((each["uuid"], each["name"]) for each in told["autostart"]),
+            str(parsed["since"]),
+            str(parsed["reason"]),
+            str(parsed["requester"]),
+            parsed["evidence"],
+            tuple(Stopped(each["uuid"], each["name"], each["how"]) for each in parsed["stopped"]),
+            tuple((each["uuid"], each["name"]) for each in parsed["autostart"]),
         )
     except (ValueError, KeyError, TypeError) as cause:
         raise RecordUnreadable(
             f"{path} cannot be read",
             why=str(cause),
-            hint="It tells which guests to start again; set them right by hand, remove it, and run again",
+            hint="It says which guests to start again; set them right by hand, remove it, and run again",
         ) from cause
 
 
@@ -130,18 +130,18 @@ def to_stop(guests: Sequence[Guest], policy: str) -> list[Stopped]:
 def to_wake(record: Record, guests: Sequence[Guest]) -> tuple[list[Stopped], list[str]]:
     """Return the guests that run again after the quarantine, and what to tell about the others."""
     now = {guest.uuid: guest.state for guest in guests}
-    waking, told = [], []
+    waking, parsed = [], []
     for guest in record.stopped:
         state = now.get(guest.uuid)
         if state == PAUSED or (state == SHUT_OFF and guest.how == SHUT_OFF):
             waking.append(guest)
         elif state == SHUT_OFF:
-            told.append(
+            parsed.append(
                 f"The guest {guest.name} was paused, and is shut off now; it is left to you to start it"
             )
         elif state is None:
-            told.append(f"The guest {guest.name} ran before, and is gone")
-    return waking, told
+            parsed.append(f"The guest {guest.name} ran before, and is gone")
+    return waking, parsed
 
 
 def to_autostart(record: Record, guests: Sequence[Guest]) -> list[Guest]:

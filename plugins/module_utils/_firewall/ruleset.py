@@ -26,7 +26,7 @@ from .._core.errors import Problem
 
 FAMILY, TABLE = "inet", "debvisor_filter"
 MARK = "debvisor.hci"
-"""Our tables carry a comment that begins with it; a table of our name without it is somebody else's."""
+"""Our tables carry a comment that begins with it; a table of our name without it is another program's."""
 
 ANY = "any"
 PROTOCOLS = {
@@ -122,7 +122,7 @@ class Opening:
                 yield words
 
     def admits(self, client: str, port: int) -> bool:
-        """Tell whether the client's address may come to that TCP port.
+        """Return whether the client's address may come to that TCP port.
 
         Where it comes to, and through what, is not known here: a limit to some addresses of ours, or interfaces, is
         taken to let it pass.

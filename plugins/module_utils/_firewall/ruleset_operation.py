@@ -13,44 +13,46 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any
 
-from .._core.confirmation import check_limit
-from .._core.errors import DebvisorError, InvalidInput, Problem, Refused, VerificationFailed
+from .._core.checks import refuse_any
+from .._core.confirmation import OPTIONS, check_limit
+from .._core.errors import DebvisorError, Problem, Refused, VerificationFailed
 from .._core.plan import Action, Difference, Operation, Plan, Receipt
+from .._core.ports import Files
+from .._core.spec import Spec
 from . import ruleset
+from .ports import Nft
 from .ruleset import FAMILY, TABLE, Opening
 
 NAME = f"{FAMILY} {TABLE}"
 BOOT_FILE = "baseline.nft"
-MOST_TOLD = 10
+MOST_SHOWN = 10
 HEADER = "# Written by debvisor.hci.nft_ruleset."
-
-
-class Nft(Protocol):
-    """The packet filter."""
-
-    def listing(self, family: str, name: str) -> str | None: ...
-
-    def load(self, script: Iterable[str]) -> None: ...
-
-    def rehearsed(self, script: Iterable[str], family: str, name: str) -> str: ...
-
-
-class Files(Protocol):
-    """The files of the machine."""
-
-    def facts(self, path: str) -> Any: ...
-
-    def read(self, path: str) -> bytes: ...
-
-    def make_folder(self, path: str) -> None: ...
-
-    def write(self, path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None: ...
-
-    def bring_back(self, aside: str, path: str, *, mode: int, uid: int, gid: int) -> None: ...
-
-    def remove(self, path: str) -> None: ...
+_SEVERAL = {"type": "list", "elements": "str", "default": []}
+_ANY = {"type": "list", "elements": "str", "default": ["any"]}
+_ENTRIES = {"type": "list", "elements": "dict", "default": []}
+_NAME = {"type": "str", "required": True}
+SPEC = Spec(
+    {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "services": {
+            **_ENTRIES,
+            "options": {"name": _NAME, "ports": _SEVERAL, "protocols": _SEVERAL},
+        },
+        "openings": {
+            **_ENTRIES,
+            "options": {
+                "service": _NAME,
+                "sources": _ANY,
+                "destinations": _ANY,
+                "interfaces": _ANY,
+            },
+        },
+        "allow_lockout": {"type": "bool", "default": False},
+        **OPTIONS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,21 @@ class Observed:
     boot: str | None
     client: tuple[str, int] | None
     incoming: frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class SetBootFile:
+    """Say what the next boot loads; None for nothing."""
+
+    content: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTable:
+    """Load a script. ``before`` is the table that it replaces, None where there is none."""
+
+    script: tuple[str, ...]
+    before: str | None
 
 
 class NftRuleset(Operation[Wanted, Observed]):
@@ -102,8 +119,7 @@ class NftRuleset(Operation[Wanted, Observed]):
         present = params["state"] == "present"
         openings = ruleset.parse(params, problems) if present else ()
         check_limit(params, problems)
-        if problems:
-            raise InvalidInput(problems)
+        refuse_any(problems)
         return Wanted(
             openings,
             ruleset.script(openings) if present else None,
@@ -134,20 +150,22 @@ class NftRuleset(Operation[Wanted, Observed]):
     def plan(self, observed: Observed, wanted: Wanted) -> Plan:
         if observed.table is not None and not ruleset.is_ours(observed.table):
             raise Refused(
-                f"the table {NAME} belongs to somebody else",
+                f"the table {NAME} belongs to another program",
                 why=f"it has no comment that begins with {ruleset.MARK}",
                 hint=f"Find out which program made it (nft list table {NAME}), and rename or delete it",
             )
         actions, differences = [], []
         warnings: tuple[str, ...] = ()
-        if observed.boot != _boot_content(wanted):
-            verb = "write" if wanted.script else "remove"
-            actions.append(Action(verb, self._path, "hold from the next boot on"))
+        content = _boot_content(wanted)
+        if observed.boot != content:
+            verb, effect = "write" if content else "remove", "hold from the next boot on"
+            actions.append(Action(verb, self._path, effect, payload=SetBootFile(content)))
         if observed.table != observed.rehearsed:
             _refuse_lockout(observed, wanted)
             warnings = tuple(_cut_off_later(observed, wanted))
             verb = "load" if wanted.script else "remove"
-            actions.append(Action(verb, NAME, payload=observed.table))
+            load = LoadTable(wanted.script or ruleset.remove(), observed.table)
+            actions.append(Action(verb, NAME, payload=load))
             differences.append(
                 Difference(f"table {NAME}", observed.table or "", observed.rehearsed or "")
             )
@@ -161,12 +179,12 @@ class NftRuleset(Operation[Wanted, Observed]):
         )
 
     def prepare(self, action: Action, wanted: Wanted) -> Receipt:
-        if action.target == self._path:
-            return {"file": self._path, "keep": wanted.script is not None}
-        before = action.payload
-        if before is not None:
-            self._check_restorable(before)
-        return {"table": before}
+        match action.payload:
+            case LoadTable(before=before):
+                if before is not None:
+                    self._check_restorable(before)
+                return {"table": before}
+        return {"file": self._path, "keep": wanted.script is not None}
 
     def _check_restorable(self, before: str) -> None:
         """Refuse to replace a table that could not be brought back; what cannot be undone is not begun."""
@@ -176,17 +194,18 @@ class NftRuleset(Operation[Wanted, Observed]):
             raise Refused(
                 f"the table {NAME} that is in force now could not be brought back, so it is not replaced",
                 why=cause.why or cause.what,
-                hint="Most likely somebody added a rule that names what only this machine has (iif instead of iifname)."
+                hint="Most likely a rule added by hand names what only this machine has (iif instead of iifname)."
                 f" Delete that rule, or the table: nft delete table {NAME} lets in everything until you run again",
             ) from cause
 
     def apply(self, action: Action, receipt: Receipt, wanted: Wanted) -> None:
-        if "table" in receipt:
-            self._nft.load(_lines(wanted.script or ruleset.remove()))
-        elif wanted.script is not None:
-            self._files.make_folder(posixpath.dirname(self._path))
-            content = (_boot_content(wanted) or "").encode()
-            self._files.write(_staged(self._path), content, mode=0o600, uid=-1, gid=-1)
+        match action.payload:
+            case LoadTable(script):
+                self._nft.load(_lines(script))
+            case SetBootFile(content) if content is not None:
+                self._files.make_folder(posixpath.dirname(self._path))
+                staged = _staged(self._path)
+                self._files.write(staged, content.encode(), mode=0o600, uid=-1, gid=-1)
 
     def undo(self, receipt: Receipt) -> str | None:
         if "table" in receipt:
@@ -240,7 +259,7 @@ def _refuse_lockout(observed: Observed, wanted: Wanted) -> None:
         "the rules would lock Ansible out",
         why=f"no opening lets {client} come to TCP port {port}, as this session does",
         hint="Open the port to it. With allow_lockout the rules are tried all the same,"
-        " and taken back unless a new connection can be opened",
+        " and rolled back unless a new connection can be opened",
     )
 
 
@@ -254,10 +273,10 @@ def _cut_off_later(observed: Observed, wanted: Wanted) -> Iterator[str]:
         if not any(each.admits(client, port) for each in wanted.openings)
     )
     if lost:
-        told = ", ".join(f"{client} to port {port}" for _packed, port, client in lost[:MOST_TOLD])
-        more = f", and {len(lost) - MOST_TOLD} more" if len(lost) > MOST_TOLD else ""
+        shown = ", ".join(f"{client} to port {port}" for _packed, port, client in lost[:MOST_SHOWN])
+        more = f", and {len(lost) - MOST_SHOWN} more" if len(lost) > MOST_SHOWN else ""
         yield (
-            f"TCP connections that are open now will not be let in again once they end: {told}{more}."
+            f"TCP connections that are open now will not be let in again once they end: {shown}{more}."
             " Open their ports to them where they are meant to come"
         )
 

@@ -23,15 +23,7 @@ from typing import Any
 
 from .._core.errors import DebvisorError
 from .lists import Column
-from .networks import (
-    FAMILIES,
-    LENGTH,
-    LENGTH_BITS,
-    Family,
-    key,
-    places_in_order,
-    split_key,
-)
+from .networks import FAMILIES, LENGTH, LENGTH_BITS, Family, key, places_in_order, split_key
 from .packed import Packed, pack
 
 MAGIC = b"dvlists1"

@@ -15,7 +15,9 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.debvisor.hci.plugins.action import ssh_access
 from ansible_collections.debvisor.hci.plugins.action.ssh_access import ActionModule
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import DebvisorError
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.one_time_codes import OneTimeCodes
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.access.one_time_codes import (
+    OneTimeCodes,
+)
 from ansible_collections.debvisor.hci.plugins.plugin_utils.ssh_client import Attempt
 
 SECRET = b"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.callback import volume_progress
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job import Job
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.stages import Progress
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job import Job
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.stages import Progress
 
 MIB = 1 << 20
 

@@ -95,7 +95,7 @@ def test_the_attempts_end_when_the_host_takes_the_change_back() -> None:
     plugin = Plugin(AWAITS, UNREACHABLE)
     result = plugin.run()
     assert (result["failed"], result["confirmed"]) == (True, False)
-    assert "takes it back by itself" in result["msg"]
+    assert "rolls it back by itself" in result["msg"]
     assert "timed out" in result["msg"]
     assert len(plugin.made) == 10
     assert plugin._connection is plugin.first
@@ -110,14 +110,14 @@ def test_a_module_that_takes_all_the_time_is_told_by_a_sentence_of_its_own() -> 
 
 
 def test_a_host_that_says_no_is_not_asked_again() -> None:
-    plugin = Plugin(AWAITS, {"failed": True, "msg": "it was taken back"})
+    plugin = Plugin(AWAITS, {"failed": True, "msg": "it was rolled back"})
     result = plugin.run()
     assert result["failed"] is True
-    assert "it was taken back" in result["msg"]
+    assert "it was rolled back" in result["msg"]
     assert len(plugin.made) == 1
 
 
-def test_a_change_that_stays_is_not_said_to_be_taken_back() -> None:
+def test_a_change_that_stays_is_not_said_to_be_rolled_back() -> None:
     plugin = Plugin(AWAITS, {"failed": True, "committed": True, "msg": "disk on fire"})
     result = plugin.run()
     assert (result["failed"], result["confirmed"], "awaiting" in result) == (True, True, False)
@@ -136,28 +136,28 @@ class Disproven(Plugin):
         return "nobody enters"
 
 
-TAKEN_BACK = {"changed": False, "unwound": ["1-2"], "warnings": ["Took back"]}
+ROLLED_BACK = {"changed": False, "rolled_back_runs": ["1-2"], "warnings": ["Rolled back"]}
 
 
-def test_what_is_disproven_is_taken_back_at_once_over_the_old_connection() -> None:
-    plugin = Disproven(AWAITS, TAKEN_BACK)
+def test_what_is_disproven_is_rolled_back_at_once_over_the_old_connection() -> None:
+    plugin = Disproven(AWAITS, ROLLED_BACK)
     result = plugin.run()
     assert result == {
         "changed": False,
         "failed": True,
         "confirmed": False,
-        "taken_back": True,
-        "msg": "The change is not confirmed, and was taken back: nobody enters",
-        "warnings": ["Took back"],
+        "rolled_back": True,
+        "msg": "The change is not confirmed, and was rolled back: nobody enters",
+        "warnings": ["Rolled back"],
     }
-    assert plugin.asked[-1] == ("first", {"state": "present", "take_back": "1-2"})
+    assert plugin.asked[-1] == ("first", {"state": "present", "rollback": "1-2"})
     assert plugin.made == []
     assert plugin.first.closed == 1
 
 
 def test_a_host_that_cannot_be_reached_at_once_is_asked_again() -> None:
-    plugin = Disproven(AWAITS, UNREACHABLE, UNREACHABLE, TAKEN_BACK)
-    assert plugin.run()["taken_back"] is True
+    plugin = Disproven(AWAITS, UNREACHABLE, UNREACHABLE, ROLLED_BACK)
+    assert plugin.run()["rolled_back"] is True
     assert len(plugin.asked) == 4
 
 
@@ -165,13 +165,13 @@ def test_a_host_that_cannot_be_reached_at_once_is_asked_again() -> None:
     ("answer", "why", "asked"),
     [(UNREACHABLE, "timed out", 11), ({"failed": True, "msg": "disk on fire"}, "on fire", 2)],
 )
-def test_where_it_cannot_be_taken_back_at_once_the_host_does_it(
+def test_where_it_cannot_be_rolled_back_at_once_the_host_does_it(
     answer: Any, why: str, asked: int
 ) -> None:
     plugin = Disproven(AWAITS, answer)
     result = plugin.run()
-    assert (result["failed"], result["taken_back"], result["changed"]) == (True, False, True)
-    assert "takes it back by itself: nobody enters. It could not be taken" in result["msg"]
+    assert (result["failed"], result["rolled_back"], result["changed"]) == (True, False, True)
+    assert "rolls it back by itself: nobody enters. It could not be rolled back" in result["msg"]
     assert why in result["msg"]
     assert len(plugin.asked) == asked
 

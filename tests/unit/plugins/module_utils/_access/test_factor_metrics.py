@@ -10,8 +10,14 @@ from datetime import date
 
 from ansible_collections.debvisor.hci.plugins.module_utils._access.factor_metrics import (
     Facts,
-    render,
+    families,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.metrics import text
+
+
+def render(facts: Facts, *, hash_names: bool) -> str:
+    return text(families(facts, hash_names=hash_names))
+
 
 FACTS = Facts(True, {"anna": True, "ben": False}, {"robots": date(2027, 6, 30)}, 1_800_000_000.9)
 
@@ -36,10 +42,10 @@ def test_break_glass_that_was_never_used_has_no_time() -> None:
     assert f"{name} 0\n" in render(Facts(False, {}, {}), hash_names=True)
 
 
-def test_a_store_that_cannot_be_used_and_a_change_that_was_taken_back_are_told() -> None:
-    told = render(Facts(True, {}, {}, store_usable=False, taken_back=18.0), hash_names=True)
+def test_a_store_that_cannot_be_used_and_a_change_that_was_rolled_back_are_told() -> None:
+    told = render(Facts(True, {}, {}, store_usable=False, rolled_back=18.0), hash_names=True)
     assert "debvisor_mfa_store_usable 0\n" in told
-    assert "debvisor_mfa_taken_back_timestamp_seconds 18\n" in told
+    assert "debvisor_mfa_rolled_back_timestamp_seconds 18\n" in told
     usual = render(FACTS, hash_names=True)
     assert "debvisor_mfa_store_usable 1\n" in usual
-    assert "debvisor_mfa_taken_back_timestamp_seconds 0\n" in usual
+    assert "debvisor_mfa_rolled_back_timestamp_seconds 0\n" in usual

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._access import pam_settings
-from ansible_collections.debvisor.hci.plugins.module_utils._access.pam_settings import (
-    UnknownLayout,
-)
+from ansible_collections.debvisor.hci.plugins.module_utils._access.pam_settings import UnknownLayout
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,28 +11,36 @@ from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._access.policy import OPTIONS
+from ansible_collections.debvisor.hci.plugins.module_utils._access.ssh_access_operation import (
+    SshAccess,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._access.sshd_settings import (
     KEY,
     KEY_AND_CODE,
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
+from ansible_collections.debvisor.hci.plugins.module_utils._core.confirming import (
+    confirm,
+    roll_back_unconfirmed,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     DebvisorError,
     InvalidInput,
     Refused,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
-    confirm,
     execute,
-    revert,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.ports import ReadsFiles
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.files import Files
 
 from tests.fakes.access_host import DEBIAN, PUBLIC_KEY, AccessHost, account
-from tests.fakes.dead_man import FakeDeadMan
+from tests.fakes.operation_contract import Build, Case, OperationContract, named
+from tests.fakes.revert_timer import FakeRevertTimer
+from tests.fakes.switchboard import calls
 
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 CONTROLLER = {
@@ -58,23 +66,26 @@ PARAMS: dict[str, Any] = {
 }
 
 
+SSHD_READS = ("check", "effective", "rehearsed", "others", "own_options", "sessions")
+
+
 class World(AccessHost):
     def __init__(self, base: Path) -> None:
         (base / "host").mkdir()
         super().__init__(base / "host")
-        self.dead_man = FakeDeadMan(base / "armed")
+        self.revert_timer = FakeRevertTimer(base / "armed")
         self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
 
     def run(self, *, check: bool = False, **options: Any) -> Outcome:
         params = {**PARAMS, **options}
         operation = self.operation()
-        return execute(operation, params, self.records, dead_man=self.dead_man, check=check)
+        return execute(operation, params, self.records, revert_timer=self.revert_timer, check=check)
 
     def confirm(self, outcome: Outcome) -> Outcome:
-        return confirm(self.operation(), outcome.transaction, self.records, self.dead_man)
+        return confirm(self.operation(), outcome.transaction, self.records, self.revert_timer)
 
     def revert(self, outcome: Outcome) -> Outcome:
-        return revert(self.operation(), outcome.transaction, self.records)
+        return roll_back_unconfirmed(self.operation(), outcome.transaction, self.records)
 
     def failing(self, **options: Any) -> dict[str, str]:
         """Return the checks that do not hold, of a run that has to be refused."""
@@ -89,6 +100,38 @@ class World(AccessHost):
         }
 
 
+def case(title: str, enforced: bool, **options: Any) -> Build:
+    def build(base: Path) -> Case:
+        world = World(base)
+        if enforced:
+            world.confirm(world.run())
+
+        def state() -> dict[str, Any]:
+            files = {n: c for n, c in world.content().items() if not n.endswith(".before")}
+            return {**files, "running": world.sshd.running}
+
+        return Case(
+            world.operation,
+            {**PARAMS, **options},
+            state,
+            calls("files", ReadsFiles).union(f"sshd.{name}" for name in SSHD_READS),
+            secrets=[SECRET.encode()],
+            aside=lambda: [name for name in world.content() if name.endswith(".before")],
+            timer=world.revert_timer,
+        )
+
+    return named(title, build)
+
+
+class TestContract(OperationContract):
+    operation = SshAccess
+    cases = (
+        case("enforced", False),
+        case("other", True, also=["sudo"]),
+        case("released", True, state="absent"),
+    )
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
@@ -97,6 +140,8 @@ def world(tmp_path: Path) -> World:
 def test_everybody_is_asked_for_what_is_theirs(world: World) -> None:
     outcome = world.run()
     assert (outcome.failure, outcome.changed) == (None, True)
+    assert [action.verb for action in outcome.plan.actions] == ["admit", "write", "write", "write"]
+    assert len(outcome.plan.differences) == 3
     assert world.sshd.asks("anna") == world.sshd.asks("debvisor-canary") == KEY_AND_CODE
     assert world.sshd.asks("stranger") == KEY_AND_CODE
     assert world.sshd.asks("root", "203.0.113.1") == KEY
@@ -147,25 +192,6 @@ def test_the_canary_is_there_until_the_change_is_decided(world: World) -> None:
     assert world.sshd.asks("anna") == KEY_AND_CODE
 
 
-def test_a_second_run_changes_nothing(world: World) -> None:
-    world.confirm(world.run())
-    again = world.run()
-    assert (again.failure, again.changed, again.awaiting, world.sshd.reloads) == (
-        None,
-        False,
-        None,
-        1,
-    )
-
-
-def test_check_mode_tells_and_writes_nothing(world: World) -> None:
-    before = world.content()
-    outcome = world.run(check=True)
-    assert [action.verb for action in outcome.plan.actions] == ["admit", "write", "write", "write"]
-    assert len(outcome.plan.differences) == 3
-    assert (world.content(), world.sshd.reloads) == (before, 0)
-
-
 def test_unconfirmed_all_is_as_before(world: World) -> None:
     before = world.content()
     outcome = world.run()
@@ -192,71 +218,6 @@ def test_an_unconfirmed_release_asks_again(world: World) -> None:
     assert (world.content(), world.sshd.asks("anna")) == (enforced, KEY_AND_CODE)
 
 
-class Killed(BaseException):
-    """A process that ends without a word."""
-
-
-class HookedFiles(Files):
-    """The real files; something happens at the nth change."""
-
-    def __init__(self, at: int, failure: BaseException) -> None:
-        self.left, self.failure = at, failure
-
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise self.failure
-
-    def write(self, path: str, content: bytes, **access: Any) -> None:
-        self._count()
-        super().write(path, content, **access)
-
-    def copy_aside(self, path: str, aside: str) -> None:
-        self._count()
-        super().copy_aside(path, aside)
-
-
-CHANGES = range(1, 7)
-"""Two files of the canary, a copy of the service's file, and three files."""
-
-
-@pytest.mark.parametrize("at", CHANGES)
-def test_a_run_that_fails_anywhere_leaves_all_as_it_was(world: World, at: int) -> None:
-    before = world.content()
-    world.files = HookedFiles(at, OSError(28, "No space left on device"))
-    outcome = world.run()
-    assert isinstance(outcome.failure, OSError)
-    world.files = Files()
-    assert (world.content(), world.sshd.asks("anna"), outcome.changed) == (before, "any", False)
-
-
-def test_every_change_was_failed(world: World) -> None:
-    world.files = files = HookedFiles(0, Killed())
-    assert world.run().failure is None
-    assert -files.left == len(CHANGES)
-
-
-@pytest.mark.parametrize("at", CHANGES)
-def test_a_run_that_is_killed_anywhere_is_taken_back_at_boot(
-    world: World, at: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = world.content()
-    world.files = HookedFiles(at, Killed())
-    monkeypatch.setattr(
-        "ansible_collections.debvisor.hci.plugins.module_utils._core.operation._take_back",
-        lambda *arguments: ["killed"],
-    )
-    with pytest.raises(Killed):
-        world.run()
-    monkeypatch.undo()
-    world.files = Files()
-    world.dead_man.reboot()
-    for left in list(world.records.journal.unfinished("ssh_access")):
-        assert revert(world.operation(), left.identity, world.records).failure is None
-    world.sshd.reload()
-    assert (world.content(), world.sshd.asks("anna")) == (before, "any")
-
-
 @pytest.mark.parametrize("broken", ["check", "reload"])
 def test_an_sshd_that_says_no_leaves_all_as_it_was(world: World, broken: str) -> None:
     before = world.content()
@@ -271,7 +232,7 @@ def test_an_sshd_that_says_no_leaves_all_as_it_was(world: World, broken: str) ->
     assert world.content() == before
 
 
-def test_where_sshd_cannot_be_taken_back_pam_goes_on_as_well(world: World) -> None:
+def test_where_sshd_cannot_be_rolled_back_pam_goes_on_as_well(world: World) -> None:
     before = world.content()
     outcome = world.run()
     enforced = world.content()
@@ -411,10 +372,10 @@ REASONS = [
     (given(pam_module=False), "package", "not there"),
     (no_password_line, "pam", "0 times"),
     (given(store_problem="no room"), "store", "no room"),
-    (clock(15.0), "clock", "by chrony it is 15.0 s off"),
-    (clock(None, 15.0), "clock", "by the control node it is 15.0 s off"),
-    (clock(0.1, 40.0), "clock", "by the control node"),
-    (clock(None, None), "clock", "nobody knows"),
+    (clock(15.0), "clock", "the clock differs from chrony by 15.0 s"),
+    (clock(None, 15.0), "clock", "the clock differs from the control node by 15.0 s"),
+    (clock(0.1, 40.0), "clock", "from the control node"),
+    (clock(None, None), "clock", "offset is unknown"),
     (without("debvisor-canary"), "accounts", "no account debvisor-canary"),
     (options(users=["anna", "ben"]), "enrolled", "ben is not"),
     (unreadable_enrolment, "enrolled", "anna is not (belongs to"),
@@ -429,7 +390,7 @@ REASONS = [
     (keys_of("root", None), "keys", "root has none"),
     (expired, "exemptions", "expired on 2027-01-14"),
     (options(controller={**CONTROLLER, "account": "ben"}), "automation", "comes as ben"),
-    (options(controller={**CONTROLLER, "account": None}), "automation", "not known"),
+    (options(controller={**CONTROLLER, "account": None}), "automation", "is unknown"),
     (options(automation=["root", "ben"]), "automation", "ben is automation"),
     (options(break_glass=None), "break_glass", "there is no"),
     (options(controller={**CONTROLLER, "break_glass_key": False}), "break_glass", "no key"),
@@ -439,7 +400,7 @@ REASONS = [
     (
         without("firefighter", firefighter=account(9, "sudo", usable=False)),
         "break_glass",
-        "lets nobody work",
+        "allows no work",
     ),
     (other_drop_in, "effective", "authenticationmethods is any, not"),
     (
@@ -475,7 +436,7 @@ REASONS = [
     (drop_in("AllowUsers root anna firefighter"), "effective", "AllowUsers does not let debvisor"),
     (drop_in("AllowGroups sudo"), "effective", "AllowGroups does not let"),
     (drop_in("DenyUsers anna"), "effective", "DenyUsers or DenyGroups keeps anna out"),
-    (enrolled_canary, "accounts", "it is somebody's account"),
+    (enrolled_canary, "accounts", "a person uses it"),
     (exempt_break_glass, "break_glass", "would enter from everywhere"),
 ]
 
@@ -571,7 +532,7 @@ def test_the_report_is_the_same_and_changes_nothing(world: World) -> None:
 def test_without_a_canary_nothing_stays(world: World) -> None:
     before = world.content()
     controller = {**CONTROLLER, "canary_secret": None}
-    assert "nobody could prove" in str(world.run(controller=controller).failure)
+    assert "no login could be proved" in str(world.run(controller=controller).failure)
     assert world.content() == before
 
 
@@ -580,7 +541,7 @@ def test_files_of_others_are_left_alone(world: World, name: str) -> None:
     folder = "sshd" if name.endswith("conf") else "pam"
     (world.base / folder / name).write_text("# mine\n")
     for state in ("enforced", "absent"):
-        assert "written by somebody else" in str(world.run(state=state).failure)
+        assert "not written by debvisor.hci" in str(world.run(state=state).failure)
 
 
 @pytest.mark.parametrize(
@@ -607,11 +568,7 @@ def test_options_that_make_no_sense(world: World, wrong: dict[str, Any], where: 
     assert [problem.where for problem in outcome.failure.problems] == [where]
 
 
-def test_no_secret_is_recorded(world: World) -> None:
-    outcome = world.run()
-    texts = [path.read_text() for path in world.records.journal.folder.iterdir()]
-    texts += [world.records.audit.path.read_text(), str(outcome)]
-    assert not [text for text in texts if SECRET in text]
+def test_no_secret_is_logged() -> None:
     assert OPTIONS["controller"]["options"]["canary_secret"]["no_log"] is True
 
 

@@ -15,8 +15,10 @@ from ansible_collections.debvisor.hci.plugins.module_utils._access.enrolment imp
 from ansible_collections.debvisor.hci.plugins.module_utils._access.totp import Verdict, judge
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import DebvisorError
 from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
-from ansible_collections.debvisor.hci.plugins.module_utils._ports import one_time_codes
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.one_time_codes import OneTimeCodes
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.access import one_time_codes
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.access.one_time_codes import (
+    OneTimeCodes,
+)
 
 KEY = base64.b32encode(b"12345678901234567890")
 NOW = 1_111_111_109

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import (
+    LINE_ROOM,
     LONGEST_VALUE,
     Audit,
     public,
@@ -45,6 +47,10 @@ def lines(audit: Audit) -> list[bytes]:
     return audit.path.read_bytes().splitlines(keepends=True)
 
 
+def faults(audit: Audit) -> list[tuple[int, str]]:
+    return [(fault.line, fault.what) for fault in verify(audit.path).broken]
+
+
 def test_an_untouched_chain_holds(chain: Audit) -> None:
     verdict = verify(chain.path)
     assert (verdict.lines, verdict.broken) == (5, ())
@@ -55,7 +61,7 @@ def test_a_changed_line_is_found(chain: Audit, number: int) -> None:
     all_lines = lines(chain)
     all_lines[number] = all_lines[number].replace(b'"changed"', b'"nothing"')
     chain.path.write_bytes(b"".join(all_lines))
-    assert verify(chain.path).broken == ((number + 2, "does not follow from the line before"),)
+    assert faults(chain) == [(number + 2, "does not follow from the line before")]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
@@ -63,7 +69,7 @@ def test_a_removed_line_is_found(chain: Audit, number: int) -> None:
     all_lines = lines(chain)
     del all_lines[number]
     chain.path.write_bytes(b"".join(all_lines))
-    assert verify(chain.path).broken == ((number + 1, "does not follow from the line before"),)
+    assert faults(chain) == [(number + 1, "does not follow from the line before")]
 
 
 def test_swapped_lines_are_found(chain: Audit) -> None:
@@ -86,17 +92,35 @@ def test_a_line_torn_by_a_crash_is_owned_up_to_and_the_chain_goes_on(
 ) -> None:
     whole, torn = lines(chain)[:-1], lines(chain)[-1]
     chain.path.write_bytes(b"".join(whole) + torn[:kept])
-    assert verify(chain.path).broken == ((5, "is not a whole line, and nothing follows it"),)
+    assert faults(chain) == [(5, "is not a whole line, and nothing follows it")]
     append(chain, "after")
     assert json.loads(lines(chain)[-1])["after_torn_line"] is True
     assert verify(chain.path).broken == ()
+
+
+def test_an_account_without_a_name_is_its_number(
+    chain: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    append(chain, "nameless")
+    assert json.loads(lines(chain)[-1])["who"]["account"] == "4000000"
 
 
 def test_a_line_torn_by_hand_is_not_excused(chain: Audit) -> None:
     all_lines = lines(chain)
     all_lines[2] = b"rubbish\n"
     chain.path.write_bytes(b"".join(all_lines))
-    assert (3, "is not a whole line") in verify(chain.path).broken
+    assert (3, "is not a whole line") in faults(chain)
+
+
+def test_room_for_a_line_is_reserved_and_the_file_does_not_grow(chain: Audit) -> None:
+    size = chain.path.stat().st_size
+    chain.ready()
+    after = chain.path.stat()
+    assert after.st_size == size
+    assert after.st_blocks * 512 >= size + LINE_ROOM
+    append(chain, "after")
+    assert verify(chain.path).broken == ()
 
 
 def test_an_empty_file_is_a_chain(tmp_path: Path) -> None:

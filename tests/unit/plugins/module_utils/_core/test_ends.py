@@ -1,28 +1,29 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a run ends is told once, and what dead runs left on other scopes is taken back."""
+"""How a run ends is told once, and what dead runs left on other scopes is rolled back."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
-from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
     execute,
-    locked,
-    run,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.locking import locked
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import run
+from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import Plan
 
-from tests.fakes.drawers import FillDrawers, Hook, fail_at, kill_at, no_hook
+from tests.fakes.drawers import FillDrawers, Hook, die, fail_at, kill_at, no_hook
+from tests.fakes.module import result_of
 
 WANTED = {"drawers": {"a": "1", "b": "2"}}
 BROKEN = OSError("disk on fire")
@@ -52,9 +53,9 @@ class Followed(FillDrawers):
         self.order.append("undo")
         FillDrawers(Path(receipt["folder"]), self.hook).undo(receipt)
 
-    def ended(self, failure: BaseException | None, taken_back: bool) -> None:
+    def ended(self, plan: Plan, failure: BaseException | None, rolled_back: bool) -> None:
         self.order.append("ended")
-        self.ends.append((str(failure or ""), taken_back))
+        self.ends.append((str(failure or ""), rolled_back))
         self.hook("ended", "")
 
     def close(self) -> None:
@@ -90,8 +91,8 @@ def test_the_end_is_told_once_before_all_is_closed(
 ) -> None:
     operation = Followed(folder, hook)
     execute(operation, params, records)
-    [(failure, taken_back)] = operation.ends
-    assert (failure.startswith(told[0]), taken_back) == (True, told[1])
+    [(failure, rolled_back)] = operation.ends
+    assert (failure.startswith(told[0]), rolled_back) == (True, told[1])
     assert bool(failure) == bool(told[0])
     assert operation.order[-2:] == ["ended", "close"]
     assert "begun" not in operation.order[1:]
@@ -147,89 +148,81 @@ def test_an_end_that_cannot_be_recorded_does_not_fail_the_run(
     assert outcome.warnings == ["The end of the run could not be recorded: disk on fire"]
 
 
-def die(folder: Path, records: Records, stage: str, name: str) -> None:
+def abandon(folder: Path, records: Records, stage: str, name: str) -> None:
     """Have another process begin to fill this folder, and die in that."""
     folder.mkdir(exist_ok=True)
-    child = os.fork()
-    if child == 0:
-        operation = Followed(folder, kill_at(stage, name))
-        operation.sweeps = False  # two that die shall both leave something
-        execute(operation, WANTED, records)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 137
+    operation = Followed(folder, kill_at(stage, name))
+    operation.sweeps = False  # two that die shall both leave something
+    die(lambda: execute(operation, WANTED, records))
 
 
 def sweep_from(folder: Path, records: Records, hook: Hook = no_hook) -> Outcome:
     return execute(Followed(folder, hook), WANTED, records)
 
 
-def test_a_run_takes_back_what_dead_runs_on_other_scopes_left(
+def test_a_run_rolls_back_what_dead_runs_on_other_scopes_left(
     tmp_path: Path, folder: Path, records: Records
 ) -> None:
-    die(tmp_path / "one", records, "verify", "")
-    die(tmp_path / "two", records, "applied", "a")
+    abandon(tmp_path / "one", records, "verify", "")
+    abandon(tmp_path / "two", records, "applied", "a")
     outcome = sweep_from(folder, records)
-    assert (outcome.failure, len(outcome.unwound)) == (None, 2)
+    assert (outcome.failure, len(outcome.rolled_back_runs)) == (None, 2)
     assert [list((tmp_path / name).iterdir()) for name in ("one", "two")] == [[], []]
     assert list(records.journal.folder.iterdir()) == []
     lines = [json.loads(line) for line in records.audit.path.read_text().splitlines()]
-    assert [line["result"] for line in lines] == ["unwound", "unwound", "changed"]
+    assert [line["result"] for line in lines] == [
+        "rolled_back_later",
+        "rolled_back_later",
+        "changed",
+    ]
 
 
 def test_what_was_committed_there_is_only_tidied_up(
     tmp_path: Path, folder: Path, records: Records
 ) -> None:
-    die(tmp_path / "one", records, "commit", "a")
+    abandon(tmp_path / "one", records, "commit", "a")
     outcome = sweep_from(folder, records)
-    assert (outcome.failure, outcome.unwound) == (None, [])
+    assert (outcome.failure, outcome.rolled_back_runs) == (None, [])
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["a", "b"]
     assert list(records.journal.folder.iterdir()) == []
 
 
 def test_a_run_that_lives_is_left_alone(tmp_path: Path, folder: Path, records: Records) -> None:
-    die(tmp_path / "one", records, "verify", "")
+    abandon(tmp_path / "one", records, "verify", "")
     with locked(records.locks, f"drawers:{tmp_path / 'one'}", 1):
-        assert sweep_from(folder, records).unwound == []
+        assert sweep_from(folder, records).rolled_back_runs == []
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["a", "b"]
 
 
 def test_what_awaits_its_confirmation_is_left_alone(
     tmp_path: Path, folder: Path, records: Records
 ) -> None:
-    die(tmp_path / "one", records, "verify", "")
+    abandon(tmp_path / "one", records, "verify", "")
     [transaction] = records.journal.unfinished("fill_drawers")
     transaction.await_confirmation(1.0)
-    assert sweep_from(folder, records).unwound == []
+    assert sweep_from(folder, records).rolled_back_runs == []
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["a", "b"]
 
 
 def test_what_resists_is_said_and_does_not_stop_the_run(
     tmp_path: Path, folder: Path, records: Records
 ) -> None:
-    die(tmp_path / "one", records, "verify", "")
+    abandon(tmp_path / "one", records, "verify", "")
     outcome = sweep_from(folder, records, fail_at("undo", "b", BROKEN))
     assert (outcome.failure, outcome.changed) == (None, True)
     [warning] = outcome.warnings
-    assert "cannot be taken back: fill b: disk on fire" in warning
+    assert "cannot be rolled back: fill b: disk on fire" in warning
     assert len(list(records.journal.folder.iterdir())) == 1, "the next run tries again"
 
 
 def test_only_operations_that_say_so_sweep(tmp_path: Path, folder: Path, records: Records) -> None:
-    die(tmp_path / "one", records, "verify", "")
-    assert execute(FillDrawers(folder), WANTED, records).unwound == []
+    abandon(tmp_path / "one", records, "verify", "")
+    assert execute(FillDrawers(folder), WANTED, records).rolled_back_runs == []
 
 
 def test_a_module_may_say_how_long_it_waits_for_its_lock(folder: Path, records: Records) -> None:
-    class Module:
-        params = WANTED
-        check_mode = False
-        _diff = False
-
-        def fail_json(self, **result: object) -> None:
-            raise SystemExit(str(result["msg"]))
-
-    with (
-        locked(records.locks, f"drawers:{folder}", 1),
-        pytest.raises(SystemExit, match=r"waited 0\.25 s for the lock"),
-    ):
-        run(Followed(folder), Module(), records, lock_timeout=0.25)
+    with locked(records.locks, f"drawers:{folder}", 1):
+        told = result_of(
+            lambda module: run(Followed(folder), module, records, lock_timeout=0.25), WANTED
+        )
+    assert "waited 0.25 s for the lock" in told["msg"]

@@ -13,16 +13,14 @@ from typing import Any
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit, public
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import Records, execute
 from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
-    Records,
-    execute,
-    inform,
-)
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import inform
 from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import Action, Plain
 from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
 
 from tests.fakes.drawers import FillDrawers, fail_at
+from tests.fakes.module import result_of
 
 
 class Noted(FillDrawers):
@@ -104,38 +102,14 @@ def test_the_journal_is_whole_json_after_each_step(tmp_path: Path) -> None:
     assert [step["receipt"] for step in again.steps] == [{"n": [0, None, "ü\n"]}]
 
 
-class Ended(Exception):
-    pass
-
-
-class FakeModule:
-    params: dict[str, Any] = {}  # noqa: RUF012
-
-    def exit_json(self, **result: Any) -> None:
-        self.result = json.loads(json.dumps(result))
-        raise Ended
-
-    def fail_json(self, **result: Any) -> None:
-        self.exit_json(failed=True, **result)
-
-
 def test_a_module_that_reads_tells_what_it_found_without_secrets() -> None:
-    module = FakeModule()
-    with pytest.raises(Ended):
-        inform(lambda params: {"key": Secret("hush")}, module)
-    assert module.result["changed"] is False
-    assert module.result["key"] == Secret("hush").fingerprint
+    told = result_of(lambda module: inform(lambda params: {"key": Secret("hush")}, module))
+    assert (told["changed"], told["key"]) == (False, Secret("hush").fingerprint)
 
 
 def test_a_module_that_cannot_read_says_why() -> None:
     def look(params: Mapping[str, Any]) -> Mapping[str, Any]:
         raise Refused("no", why="closed", hint="Come back", details={"n": 1})
 
-    module = FakeModule()
-    with pytest.raises(Ended):
-        inform(look, module)
-    assert (module.result["failed"], module.result["msg"], module.result["n"]) == (
-        True,
-        "no: closed. Come back",
-        1,
-    )
+    told = result_of(lambda module: inform(look, module))
+    assert (told["failed"], told["msg"], told["n"]) == (True, "no: closed. Come back", 1)

@@ -12,65 +12,50 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible_collections.debvisor.hci.plugins.module_utils._core import journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core import audit, journal
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit, verify
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     CannotRecord,
     TimedOut,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
+    Outcome,
+    execute,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import (
-    Journal,
     JournalUnreadable,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
-    Outcome,
-    Records,
-    execute,
-    locked,
-    run,
+from ansible_collections.debvisor.hci.plugins.module_utils._core.locking import locked
+from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import run
+from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import (
+    Action,
+    Operation,
+    Plan,
+    Undo,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import Action, Plan, Undo
 
-from tests.fakes.drawers import FillDrawers, fail_at, kill_at, no_hook
+from tests.fakes.drawers import (
+    BEFORE,
+    KILLED,
+    DrawerWorld,
+    FillDrawers,
+    die,
+    fail_at,
+    kill_at,
+    no_hook,
+)
+from tests.fakes.module import result_of
 
 WANTED = {"drawers": {"a": "one", "b": "two", "c": "three"}}
-BEFORE = {"a": "old", "z": "untouched"}
 AFTER = {"a": "one", "b": "two", "c": "three", "z": "untouched"}
 
 
-class World:
-    def __init__(self, base: Path) -> None:
-        self.folder = base / "drawers"
-        self.folder.mkdir()
-        for name, text in BEFORE.items():
-            (self.folder / name).write_text(text)
-        self.records = Records(
-            Journal(base / "journal"), Audit(base / "log" / "audit.jsonl"), base / "lock"
-        )
-
+class World(DrawerWorld):
     def fill(self, hook=no_hook, **options) -> Outcome:
         return execute(FillDrawers(self.folder, hook), WANTED, self.records, **options)
 
     def fill_in_a_process_that_dies(self, stage: str, name: str) -> None:
-        child = os.fork()
-        if child == 0:
-            self.fill(kill_at(stage, name))
-            os._exit(0)
-        _pid, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 137, "the process was to die, and did not"
-
-    @property
-    def state(self) -> dict[str, str]:
-        return {path.name: path.read_text() for path in self.folder.iterdir()}
-
-    @property
-    def open_transactions(self) -> list[Path]:
-        return list(self.records.journal.folder.glob("*"))
-
-    @property
-    def audit_lines(self) -> list[dict]:
-        path = self.records.audit.path
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        die(lambda: self.fill(kill_at(stage, name)))
 
 
 @pytest.fixture
@@ -103,9 +88,9 @@ def test_check_mode_writes_nothing_at_all(world: World, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_check_mode_foretells_what_the_run_then_does(world: World) -> None:
-    foretold = world.fill(check=True).plan
-    assert world.fill().plan == foretold
+def test_check_mode_plans_what_the_run_then_does(world: World) -> None:
+    planned = world.fill(check=True).plan
+    assert world.fill().plan == planned
 
 
 STEPS = [("prepare", name) for name in "abc"]
@@ -122,7 +107,7 @@ def test_a_failure_at_any_step_leaves_the_world_as_it_was(
     assert outcome.changed is False
     assert world.state == BEFORE
     assert world.open_transactions == []
-    assert [line["result"] for line in world.audit_lines] == ["rolled_back"]
+    assert world.results == ["rolled_back"]
 
 
 @pytest.mark.parametrize(("stage", "name"), STEPS)
@@ -135,7 +120,7 @@ def test_an_interrupt_is_undone_too_and_goes_on_its_way(
 
 
 @pytest.mark.parametrize(("stage", "name"), STEPS)
-def test_killed_at_any_step_the_next_run_unwinds_and_completes(
+def test_killed_at_any_step_the_next_run_rolls_back_and_completes(
     world: World, stage: str, name: str
 ) -> None:
     world.fill_in_a_process_that_dies(stage, name)
@@ -148,17 +133,69 @@ def test_killed_at_any_step_the_next_run_unwinds_and_completes(
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
-def test_killed_after_the_commit_nothing_is_taken_back(world: World, name: str) -> None:
+def test_killed_after_the_commit_nothing_is_rolled_back(world: World, name: str) -> None:
     world.fill_in_a_process_that_dies("commit", name)
     outcome = world.fill(
-        lambda stage, drawer: pytest.fail("took back a commit") if stage == "undo" else None
+        lambda stage, drawer: pytest.fail("rolled back a commit") if stage == "undo" else None
     )
     assert (outcome.failure, outcome.changed) == (None, False)
     assert world.state == AFTER
     assert world.open_transactions == []
+    assert world.results == ["changed"], "its line was written, and is not repeated"
 
 
-def test_killed_again_while_unwinding_a_third_run_completes(world: World) -> None:
+def killed_before_its_line(world: World, hook=no_hook) -> None:
+    def dies() -> None:
+        Audit.append = lambda self, **line: os._exit(KILLED)  # type: ignore[method-assign]
+        world.fill(hook)
+
+    die(dies)
+
+
+def test_killed_between_the_commit_and_its_audit_line_the_next_run_writes_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("SUDO_USER", "alice")
+        patched.delenv("SSH_CONNECTION", raising=False)
+        killed_before_its_line(world)
+    [left] = world.open_transactions
+    outcome = world.fill()
+    assert (outcome.failure, outcome.changed, world.state) == (None, False, AFTER)
+    assert any(
+        "made its changes, but its audit line was missing" in each for each in outcome.warnings
+    )
+    [line] = world.audit_lines
+    assert (line["result"], line["transaction"]) == (
+        "finished_later",
+        left.name.partition(".")[0],
+    )
+    assert [step["target"] for step in line["actions"]] == ["a", "b", "c"]
+    assert (line["before"]["a"], line["after"]["a"]) == ("old", "one")
+    assert line["who"]["sudo_from"] == "alice", "it tells who made the change"
+    assert world.open_transactions == []
+    assert world.fill().warnings == []
+    assert world.results == ["finished_later"]
+
+
+def test_a_committed_journal_of_an_earlier_version_gets_its_line(world: World) -> None:
+    killed_before_its_line(world)
+    [left] = world.open_transactions
+    record = json.loads(left.read_text())
+    del record["line"]
+    left.write_text(json.dumps(record))
+    assert world.fill().failure is None
+    [line] = world.audit_lines
+    assert (line["result"], line["before"]) == ("finished_later", None)
+    assert [step["target"] for step in line["actions"]] == ["a", "b", "c"]
+
+
+def test_check_mode_tells_no_rollback_of_what_stands(world: World) -> None:
+    killed_before_its_line(world)
+    assert world.fill(check=True).warnings == []
+
+
+def test_killed_again_while_rolling_back_a_third_run_completes(world: World) -> None:
     world.fill_in_a_process_that_dies("verify", "")
     world.fill_in_a_process_that_dies("undo", "b")
     assert world.fill().failure is None
@@ -170,7 +207,7 @@ def test_what_is_final_is_on_record_though_tidying_up_fails(world: World) -> Non
     assert str(outcome.failure) == "disk on fire"
     assert (outcome.committed, outcome.changed, outcome.rolled_back) == (True, True, False)
     assert world.state == AFTER
-    assert [line["result"] for line in world.audit_lines] == ["changed"]
+    assert world.results == ["changed"]
     assert world.fill().failure is None
     assert world.open_transactions == []
 
@@ -194,24 +231,26 @@ def test_what_cannot_be_undone_is_said_and_its_journal_stays(world: World) -> No
     assert str(outcome.failure) == "apply c broke"
     assert outcome.rollback_errors == ["fill b: undo b broke"]
     assert (outcome.rolled_back, outcome.changed) == (False, True)
-    assert [line["result"] for line in world.audit_lines] == ["failed"]
+    assert world.results == ["failed"]
     [left] = world.open_transactions
     assert [step["target"] for step in json.loads(left.read_text())["steps"]] == ["a", "b"]
-    assert world.fill().failure is None, "once the cause is gone the next run unwinds and completes"
+    assert world.fill().failure is None, (
+        "once the cause is gone the next run rolls back and completes"
+    )
     assert world.state == AFTER
 
 
-def test_leftovers_that_cannot_be_unwound_stop_the_next_run(world: World) -> None:
+def test_leftovers_that_cannot_be_rolled_back_stop_the_next_run(world: World) -> None:
     world.fill_in_a_process_that_dies("verify", "")
     outcome = world.fill(fail_at("undo", "a", OSError("still broken")))
-    assert "cannot be taken back: fill a: still broken" in str(outcome.failure)
+    assert "cannot be rolled back: fill a: still broken" in str(outcome.failure)
     assert outcome.done == []
 
 
-def test_check_mode_says_that_a_cut_off_run_would_be_unwound_first(world: World) -> None:
+def test_check_mode_says_that_a_cut_off_run_would_be_rolled_back_first(world: World) -> None:
     world.fill_in_a_process_that_dies("verify", "")
     [warning] = world.fill(check=True).warnings
-    assert "would first take back its 3 steps" in warning
+    assert "would first roll back its 3 steps" in warning
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 99}', b"[]", b"\xff\xfe\x00"])
@@ -223,6 +262,25 @@ def test_a_damaged_journal_means_unknown_and_unknown_means_stop(
     outcome = world.fill()
     assert isinstance(outcome.failure, JournalUnreadable)
     assert world.state == BEFORE
+
+
+def test_a_damaged_journal_of_another_operation_stops_nobody_else(world: World) -> None:
+    world.records.journal.folder.mkdir()
+    (world.records.journal.folder / "1-1.another.json").write_bytes(b"{")
+    assert world.fill().failure is None
+    (world.records.journal.folder / "1-1.fill_drawers.json").write_bytes(b"{")
+    assert isinstance(world.fill().failure, JournalUnreadable)
+
+
+def test_a_journal_of_an_earlier_version_is_rolled_back(world: World) -> None:
+    world.fill_in_a_process_that_dies("verify", "")
+    [left] = world.open_transactions
+    left.rename(left.with_name(left.name.replace(".fill_drawers", "")))
+    identity = left.name.partition(".")[0]
+    found = world.records.journal.find(identity)
+    assert (found and found.identity) == identity
+    assert world.fill().rolled_back_runs == [identity]
+    assert world.open_transactions == []
 
 
 def test_journals_of_other_scopes_are_left_alone(world: World, tmp_path: Path) -> None:
@@ -301,7 +359,7 @@ def test_a_disk_that_fills_up_meanwhile_does_not_keep_the_steps_from_being_undon
 
     outcome = world.fill(fills_up)
     assert isinstance(outcome.failure, CannotRecord)
-    assert "steps before it are taken back" in str(outcome.failure)
+    assert "steps before it are rolled back" in str(outcome.failure)
     assert (outcome.changed, outcome.rolled_back, outcome.rollback_errors) == (False, True, [])
     assert (world.state, world.open_transactions) == (BEFORE, [])
 
@@ -326,6 +384,91 @@ def test_a_journal_that_cannot_be_removed_is_said(
     assert str(outcome.failure) == "disk on fire"
     assert (outcome.rolled_back, world.state) == (True, BEFORE)
     assert "could not be removed" in " ".join(outcome.warnings)
+
+
+def test_a_change_whose_journal_cannot_be_removed_is_on_record(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "sync_folder", full_disk)
+    outcome = execute(NothingToForget(world.folder), WANTED, world.records)
+    assert isinstance(outcome.failure, CannotRecord)
+    assert (outcome.changed, world.state) == (True, AFTER)
+    assert world.results == ["changed"]
+
+
+def test_a_rollback_that_could_not_be_recorded_is_recorded_by_the_next_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fill_in_a_process_that_dies("verify", "")
+    with monkeypatch.context() as patched:
+        patched.setattr(Audit, "append", full_disk)
+        assert "was rolled back" in str(world.fill().failure)
+    assert world.fill().failure is None
+    assert world.results == ["rolled_back_later", "changed"]
+
+
+def test_killed_before_its_audit_line_a_rollback_is_recorded_by_the_next_run(world: World) -> None:
+    killed_before_its_line(world, fail_at("verify", "", OSError("disk on fire")))
+    assert world.state == BEFORE
+    assert world.fill().failure is None
+    assert world.results == ["rolled_back_later", "changed"]
+
+
+class NothingToForget(FillDrawers):
+    commit = Operation.commit
+
+
+@pytest.mark.parametrize("kind", [FillDrawers, NothingToForget])
+def test_a_line_that_cannot_be_written_is_kept_in_the_journal(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: type[FillDrawers]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Audit, "append", full_disk)
+        outcome = execute(kind(world.folder), WANTED, world.records)
+        assert (outcome.failure, outcome.changed, world.state) == (None, True, AFTER)
+        assert "No audit line was written" in " ".join(outcome.warnings)
+        assert isinstance(execute(kind(world.folder), WANTED, world.records).failure, CannotRecord)
+    assert execute(kind(world.folder), WANTED, world.records).failure is None
+    assert (world.results, world.open_transactions) == (["finished_later"], [])
+    assert len(world.audit_lines[0]["actions"]) == 3
+
+
+def test_a_line_that_neither_the_log_nor_the_journal_can_take_undoes_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills_up(stage: str, name: str) -> None:
+        if stage == "verify":
+            monkeypatch.setattr(Audit, "append", full_disk)
+            monkeypatch.setattr(journal, "write_whole", full_disk)
+
+    outcome = execute(NothingToForget(world.folder, fills_up), WANTED, world.records)
+    assert isinstance(outcome.failure, CannotRecord)
+    assert (world.state, outcome.rolled_back) == (BEFORE, True)
+    assert world.open_transactions == []
+
+
+def test_the_line_of_a_run_that_was_rolled_back_is_kept_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Audit, "append", full_disk)
+        world.fill(fail_at("verify", "", OSError("disk on fire")))
+    assert world.state == BEFORE
+    outcome = world.fill()
+    assert (outcome.failure, outcome.rolled_back_runs) == (None, [])
+    assert "was rolled back, but its audit line was missing" in " ".join(outcome.warnings)
+    assert (world.results, world.open_transactions) == (["rolled_back", "changed"], [])
+    assert world.audit_lines[0]["error"] == "disk on fire"
+
+
+def test_no_change_is_made_where_there_is_no_room_for_its_audit_line(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "reserve", full_disk)
+    outcome = world.fill()
+    assert isinstance(outcome.failure, CannotRecord)
+    assert "No space left on device. Nothing was changed" in str(outcome.failure)
+    assert (world.state, world.open_transactions) == (BEFORE, [])
 
 
 def test_a_journal_that_cannot_be_read_is_named(world: World) -> None:
@@ -364,35 +507,9 @@ def test_a_plan_with_an_irreversible_action_before_another_is_a_mistake() -> Non
         Plan(actions=(wipe, Action("fill", "a")))
 
 
-class Ended(Exception):
-    """The module ended."""
-
-
-class FakeModule:
-    def __init__(self, *, check: bool = False, diff: bool = False) -> None:
-        self.params = WANTED
-        self.check_mode = check
-        self._diff = diff
-        self.warnings: list[str] = []
-        self.result: dict = {}
-
-    def warn(self, warning: str) -> None:
-        self.warnings.append(warning)
-
-    def exit_json(self, **result: object) -> None:
-        self.result = json.loads(json.dumps(result))
-        raise Ended
-
-    def fail_json(self, **result: object) -> None:
-        self.result = json.loads(json.dumps({**result, "failed": True}))
-        raise Ended
-
-
 def module_result(world: World, hook=no_hook, **options) -> dict:
-    module = FakeModule(**options)
-    with pytest.raises(Ended):
-        run(FillDrawers(world.folder, hook), module, world.records)
-    return module.result
+    operation = FillDrawers(world.folder, hook)
+    return result_of(lambda module: run(operation, module, world.records), WANTED, **options)
 
 
 def test_the_result_holds_what_every_module_promises(world: World) -> None:
@@ -411,7 +528,7 @@ def test_the_diff_is_there_only_when_asked_for(world: World) -> None:
     assert "diff" not in module_result(world, check=True)
 
 
-def test_a_failure_tells_what_was_done_and_what_was_taken_back(world: World) -> None:
+def test_a_failure_tells_what_was_done_and_what_was_rolled_back(world: World) -> None:
     result = module_result(world, fail_at("apply", "c", OSError("disk on fire")))
     assert result["failed"] is True
     assert result["msg"] == "disk on fire"

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +15,32 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     Conflict,
     InvalidInput,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
     execute,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.ports import ReadsFiles
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall import blocklist
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall.blocklist_operation import (
-    Blocklist,
+    NftBlocklist,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._firewall.looking import Looking
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import FileProblem, Files
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.nft import NftFailed
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.blocklist_options import SPEC
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.blocklist_state import (
+    BlocklistState,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.files import (
+    FileProblem,
+    Files,
+)
 
+from tests.fakes.files import content_of
 from tests.fakes.nft_sets import FakeNft, FakeTable
+from tests.fakes.operation_contract import Build, Case, OperationContract, Wire, named, unwired
 from tests.fakes.place import GATEWAYS, HERE, Place, Time
+from tests.fakes.switchboard import calls
 
 TABLE = blocklist.TABLE
 
@@ -51,32 +59,20 @@ class World:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return str(path)
 
+    def params(self, *lists: dict[str, Any], **options: Any) -> dict[str, Any]:
+        return filled(SPEC, {"lists": list(lists), **options})
+
+    def operation(self, wire: Wire = unwired) -> NftBlocklist:
+        nft, files = wire("nft", self.nft), wire("files", Files())
+        return NftBlocklist(nft, files, self.place, self.time, str(self.store))
+
     def run(self, *lists: dict[str, Any], check: bool = False, **options: Any) -> Outcome:
-        params = {
-            "lists": [{"action": "block", "files": [], "entries": [], **each} for each in lists],
-            "protected": [],
-            "max_share": 0.1,
-            "strict": False,
-            "rebuild": False,
-            "state": "present",
-            **options,
-        }
-        operation = Blocklist(self.nft, Files(), self.place, self.time, str(self.store))
-        return execute(operation, params, self.records, check=check)
+        params = self.params(*lists, **options)
+        return execute(self.operation(), params, self.records, check=check)
 
     def drop(self, *entries: str, **options: Any) -> Outcome:
         """Run with one block list."""
         return self.run({"name": "drop", "entries": list(entries)}, **options)
-
-    def dies(self, at: Callable[[FakeNft], None], *entries: str) -> None:
-        """Run in a process that ends itself at once in the load."""
-        child = os.fork()
-        if child == 0:
-            at(self.nft)
-            self.drop(*entries)
-            os._exit(0)
-        _pid, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 137
 
     @property
     def sets(self) -> dict[str, set[str]]:
@@ -85,11 +81,32 @@ class World:
         return {name: held for name, held in found.items() if not name.startswith("protected_")}
 
     @property
-    def looking(self) -> Looking:
-        return Looking(Files(), self.time, str(self.store), str(self.base / "bans.json"))
+    def looking(self) -> BlocklistState:
+        return BlocklistState(Files(), self.time, str(self.store), str(self.base / "bans.json"))
 
     def why(self, address: str) -> dict[str, Any]:
         return self.looking.why({"addresses": [address]})["addresses"][0]
+
+
+def case(title: str, there: bool, **options: Any) -> Build:
+    def build(base: Path) -> Case:
+        world = World(base)
+        if there:
+            world.drop("203.0.113.1")
+
+        def state() -> dict[str, Any]:
+            return {"tables": world.nft.tables, **content_of(world.store.parent)}
+
+        params = world.params({"name": "drop", "entries": ["203.0.113.2"]}, **options)
+        reads = {"nft.table", *calls("files", ReadsFiles)}
+        return Case(world.operation, params, state, reads)
+
+    return named(title, build)
+
+
+class TestContract(OperationContract):
+    operation = NftBlocklist
+    cases = (case("first", False), case("other", True), case("gone", True, state="absent"))
 
 
 @pytest.fixture
@@ -117,21 +134,6 @@ def test_a_list_becomes_one_set_a_family_and_prefix_length(world: World) -> None
         "ip saddr & 255.255.255.0 @drop_v4_24 counter name drop_v4 drop",
         "ip6 saddr & ffff:ffff:ffff:: @drop_v6_48 counter name drop_v6 drop",
     ]
-
-
-def test_a_second_run_changes_nothing(world: World) -> None:
-    world.drop("203.0.113.0/24")
-    assert world.drop("203.0.113.0/24").changed is False
-    assert len(world.nft.loads) == 1
-
-
-def test_check_mode_foretells_and_writes_nothing(world: World, tmp_path: Path) -> None:
-    foretold = world.drop("203.0.113.0/24", check=True)
-    assert foretold.changed
-    assert list(tmp_path.iterdir()) == []
-    done = world.drop("203.0.113.0/24")
-    assert foretold.plan.after == done.plan.after
-    assert foretold.plan.differences == done.plan.differences
 
 
 def test_a_change_is_one_transaction_with_nothing_but_the_difference(world: World) -> None:
@@ -246,7 +248,7 @@ def test_who_came_last_stays_protected_when_a_timer_runs(world: World) -> None:
         (["0.0.0.0/0"], "covers"),
         (["::/0"], "covers"),
         (["0.0.0.0/1", "128.0.0.0/1"], "covers"),
-        (["2000::/4"], "covers 50.0% of all IPv6"),
+        (["2000::/4"], "covers 50.0 % of all IPv6"),
         (["11.0.0.0/8", "nonsense"], "lists[0].entries[1]: 'nonsense' is not an address"),
         (["203.0.113.1\n203.0.113.2"], "more than one line"),
     ],
@@ -265,7 +267,7 @@ def test_what_covers_too_much_is_named_with_its_line(world: World) -> None:
     path = world.file("all", "203.0.113.1\n0.0.0.0/0 # oops\n")
     [problem] = problems(world.run({"name": "all", "files": [path]}))
     assert f"0.0.0.0/0 ({path}:2)" in problem
-    assert world.run({"name": "all", "files": [path]}, max_share=1.0).failure is None
+    assert world.run({"name": "all", "files": [path]}, max_share=100).failure is None
 
 
 def test_every_wrong_line_of_every_file_is_told(world: World) -> None:
@@ -358,63 +360,6 @@ def test_absent_takes_everything_away_once(world: World) -> None:
     assert world.nft.tables == {}
     assert not world.store.exists()
     assert world.drop(state="absent").changed is False
-
-
-def test_a_refused_load_leaves_everything_as_it_was(world: World) -> None:
-    def refuse(script: str) -> None:
-        world.nft.before_load = lambda script: None
-        raise NftFailed("nft refused the rules")
-
-    world.drop("203.0.113.1")
-    before = world.nft.tables, world.store.read_bytes()
-    world.nft.before_load = refuse
-    outcome = world.drop("203.0.113.2")
-    assert isinstance(outcome.failure, NftFailed)
-    assert outcome.rolled_back
-    after = world.nft.tables
-    assert (after, world.store.read_bytes()) == before
-    assert world.drop("203.0.113.1").changed is False
-
-
-def test_a_store_that_cannot_be_written_takes_the_load_back(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: Files, path: str, content: bytes, **access: int) -> None:
-        raise FileProblem(f"{path} cannot be written", why="No space left on device")
-
-    world.drop("203.0.113.1")
-    monkeypatch.setattr(Files, "write", full)
-    outcome = world.drop("203.0.113.2")
-    assert "No space left" in str(outcome.failure)
-    assert outcome.rolled_back
-    assert world.sets == {"drop_v4_32": {"203.0.113.1"}}
-
-
-def die(script: str) -> None:
-    os._exit(137)
-
-
-def before(nft: FakeNft) -> None:
-    nft.before_load = die
-
-
-def after(nft: FakeNft) -> None:
-    nft.after_load = die
-
-
-@pytest.mark.parametrize("at", [before, after], ids=["before the load", "after the load"])
-@pytest.mark.parametrize("there", [True, False], ids=["with a list in force", "at the first time"])
-def test_killed_between_computing_and_keeping(
-    world: World, at: Callable[[FakeNft], None], there: bool
-) -> None:
-    if there:
-        world.drop("203.0.113.1")
-    world.dies(at, "203.0.113.2")
-    outcome = world.drop("203.0.113.3")
-    assert outcome.failure is None
-    assert outcome.unwound
-    assert world.sets == {"drop_v4_32": {"203.0.113.3"}}
-    assert world.drop("203.0.113.3").changed is False
 
 
 def test_two_runs_at_once_come_one_after_the_other(world: World) -> None:

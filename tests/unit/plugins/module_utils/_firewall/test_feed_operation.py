@@ -13,34 +13,38 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
-from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
-    InvalidInput,
-    Refused,
-)
-from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import InvalidInput, Refused
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
     execute,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall.feed_operation import (
     BlocklistFeed,
-    TooOld,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._ports import openpgp, web
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import FileProblem, Files
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.openpgp import OpenPgp
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.spool import Spool
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.web import Web
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.feed_options import SPEC
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.feed_plan import TooOld
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.crypto import openpgp
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.crypto.openpgp import OpenPgp
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.files import (
+    Files,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.spool import Spool
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.http import web
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.http.web import Web
 
 from tests.checkout import ROOT
-from tests.fakes import publisher as fake
+from tests.fakes import object_server as fake
 from tests.fakes.dns_server import FakeClock
-from tests.fakes.publisher import Publisher, publishing
+from tests.fakes.files import ReadOnlyFiles, files_case
+from tests.fakes.object_server import ObjectServer, serving
+from tests.fakes.operation_contract import Case, OperationContract, Wire, unwired
 
 FIRST = b"# drop\n192.0.2.0/24\n198.51.100.7 ; x\n2001:db8::/32\n203.0.113.1-203.0.113.2\n"
 SECOND = FIRST.replace(b"198.51.100.7", b"198.51.100.8")
@@ -56,67 +60,28 @@ class Clock(FakeClock):
         return self.time
 
 
-class ReadOnlyFiles(Files):
-    def _refuse(self, *args: object, **options: object) -> None:
-        raise AssertionError("a write")
-
-    write = write_blocks = set_access = copy_aside = bring_back = remove = _refuse  # type: ignore[assignment]
-
-
-class FailingFiles(Files):
-    """Files of which one write fails."""
-
-    def __init__(self, suffix: str) -> None:
-        self.suffix = suffix
-
-    def write(self, path: str, content: bytes, **access: Any) -> None:
-        self._check(path)
-        super().write(path, content, **access)
-
-    def write_blocks(self, path: str, blocks: Any, **access: Any) -> None:
-        self._check(path)
-        super().write_blocks(path, blocks, **access)
-
-    def copy_aside(self, path: str, aside: str) -> None:
-        self._check(aside)
-        super().copy_aside(path, aside)
-
-    def _check(self, path: str) -> None:
-        if path.endswith(self.suffix):
-            raise FileProblem(f"{path} cannot be written")
-
-
 class World:
-    def __init__(self, base: Path, publisher: Publisher) -> None:
+    def __init__(self, base: Path, publisher: ObjectServer) -> None:
         self.publisher = publisher
         self.folder = base / "feeds"
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         self.dest = self.folder / "drop.txt"
         self.clock = Clock()
         self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
-        self.params: dict[str, Any] = {
-            "url": publisher.url("/drop.txt"),
-            "src": None,
-            "dest": str(self.dest),
-            "checksum": None,
-            "signature": None,
-            "keyring": None,
-            "header_file": None,
-            "min_share": 0.5,
-            "max_share": 0.1,
-            "strict": False,
-            "allow_empty": False,
-            "max_bytes": 1 << 20,
-            "timeout": 10.0,
-            "max_age": 3600.0,
-        }
+        given = {"dest": str(self.dest), "max_bytes": 1 << 20, "timeout": 10.0, "max_age": 3600.0}
+        self.params = filled(SPEC, {"url": publisher.url("/drop.txt"), **given})
 
     def publish(self, content: bytes | fake.Misbehaviour, path: str = "/drop.txt") -> None:
-        self.publisher.content[path] = content
+        self.publisher.objects[path] = content
+
+    def operation(self, wire: Wire = unwired, files: Files | None = None) -> BlocklistFeed:
+        ports = (wire("files", files or Files()), wire("web", Web()), OpenPgp(), Spool)
+        return BlocklistFeed(*ports, self.clock)
 
     def run(self, files: Files | None = None, check: bool = False, **options: Any) -> Outcome:
-        operation = BlocklistFeed(files or Files(), Web(), OpenPgp(), Spool, self.clock)
-        return execute(operation, {**self.params, **options}, self.records, check=check)
+        operation = self.operation(files=files)
+        params = filled(SPEC.options, {**self.params, **options})
+        return execute(operation, params, self.records, check=check)
 
     def good(self, **options: Any) -> Outcome:
         outcome = self.run(**options)
@@ -143,7 +108,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(web, "PAUSE", 0.01)
-    with publishing() as publisher:
+    with serving() as publisher:
         made = World(tmp_path, publisher)
         made.publish(FIRST)
         yield made
@@ -158,7 +123,7 @@ def test_it_comes_once_and_again_only_when_it_changed(world: World) -> None:
     world.clock.time += 100
     again = world.good()
     assert (again.changed, again.plan.facts["outcome"]) == (False, "not_modified")
-    assert "If-None-Match" in world.publisher.requests[1][1]
+    assert "If-None-Match" in world.publisher.log[1].headers
     assert (world.record["fetched"], world.record["confirmed"]) == (1_000_000, 1_000_100)
     world.publish(SECOND)
     changed = world.good()
@@ -170,7 +135,7 @@ def test_it_comes_once_and_again_only_when_it_changed(world: World) -> None:
 
 
 def test_a_server_without_marks_sends_the_same_again_for_nothing(world: World) -> None:
-    world.publish(lambda handler: handler.answer(200, FIRST))
+    world.publish(fake.answers(200, FIRST))
     world.good()
     again = world.good()
     assert (again.changed, again.plan.facts["outcome"]) == (False, "not_modified")
@@ -186,10 +151,10 @@ def test_a_diff_shows_a_sample(world: World) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (fake.fails(500), "answered 500"),
-        (fake.fails(404), "answered 404"),
+        (fake.answers(500), "answered 500"),
+        (fake.answers(404), "answered 404"),
         (fake.resets, "did not deliver it"),
-        (fake.breaks_off(SECOND, 30), "the connection ended after 30 of"),
+        (fake.ends_early(SECOND, 30), "the connection ended after 30 of"),
         (b"", "no entries"),
         (b"# only a comment\n", "no entries"),
         (b"192.0.2.1\n198.51.100.1\n", "shrank from 5 to 2"),
@@ -259,7 +224,7 @@ def test_an_empty_one_can_be_allowed(world: World) -> None:
 
 def test_an_old_copy_is_an_error_and_stays(world: World) -> None:
     world.good()
-    world.publish(fake.fails(503))
+    world.publish(fake.answers(503))
     world.clock.time += 3600
     assert world.good().plan.facts["outcome"] == "kept"
     world.clock.time += 1
@@ -271,10 +236,10 @@ def test_an_old_copy_is_an_error_and_stays(world: World) -> None:
 
 
 def test_without_a_copy_a_failure_is_an_error(world: World) -> None:
-    world.publish(fake.fails(404))
+    world.publish(fake.answers(404))
     failed = world.failed()
     assert isinstance(failed, Refused)
-    assert "there is no earlier copy" in str(failed)
+    assert "no earlier copy exists" in str(failed)
     assert world.names() == []
 
 
@@ -282,12 +247,12 @@ def test_without_a_copy_a_failure_is_an_error(world: World) -> None:
 def test_a_copy_that_somebody_changed_is_no_good_one(world: World, damage: bytes) -> None:
     world.good()
     world.dest.write_bytes(damage)
-    world.publish(fake.fails(500))
+    world.publish(fake.answers(500))
     assert isinstance(world.failed(), Refused)
     world.publish(FIRST)
     mended = world.good()
     assert (mended.changed, world.dest.read_bytes()) == (True, FIRST)
-    assert "If-None-Match" not in world.publisher.requests[-1][1]
+    assert "If-None-Match" not in world.publisher.log[-1].headers
 
 
 def test_a_torn_record_costs_a_fetch(world: World) -> None:
@@ -302,7 +267,7 @@ def test_a_copy_from_elsewhere_is_none_of_this_feed(world: World) -> None:
     world.publish(b"192.0.2.1\n", "/small.txt")
     small = world.publisher.url("/small.txt")
     assert world.good(url=small).plan.facts["entries"] == 1, "nobody says that it shrank"
-    world.publish(fake.fails(500))
+    world.publish(fake.answers(500))
     assert isinstance(world.failed(), Refused), "the small one is not kept for it"
 
 
@@ -326,7 +291,7 @@ def sha256(content: bytes) -> str:
 def test_a_pinned_list_is_fetched_once(world: World) -> None:
     assert world.good(checksum=f"sha256:{sha256(FIRST)}").changed
     assert world.good(checksum=f"sha256:{sha256(FIRST)}").plan.facts["outcome"] == "not_modified"
-    assert len(world.publisher.requests) == 1
+    assert len(world.publisher.log) == 1
     wrong = world.failed(checksum=f"sha256:{sha256(SECOND)}")
     assert f"SHA-256 is {sha256(FIRST)}, expected {sha256(SECOND)}" in str(wrong)
     assert world.dest.read_bytes() == FIRST
@@ -341,7 +306,7 @@ def test_a_list_of_checksums_proves_each_new_one(world: World) -> None:
     world.publish(gzip.compress(SECOND, mtime=0), "/drop.gz")
     kept = world.good(**packed)
     assert "its checksum is another one" in kept.plan.facts["reason"]
-    world.publish(fake.fails(404), "/SUMS")
+    world.publish(fake.answers(404), "/SUMS")
     assert "answered 404" in world.good(**packed).plan.facts["reason"]
     assert world.dest.read_bytes() == FIRST
 
@@ -410,7 +375,7 @@ def test_a_proof_that_is_asked_for_later_is_asked_of_the_copy_too(
         "signature": world.publisher.url("/drop.txt.asc"),
         "keyring": str(publisher.keyring),
     }
-    assert "there is no earlier copy of it" in str(world.failed(**signed))
+    assert "no earlier copy exists" in str(world.failed(**signed))
 
 
 def test_what_cannot_be_judged_here_is_no_fault_of_the_feed(
@@ -430,45 +395,51 @@ def test_a_header_from_a_file_goes_to_the_feeds_host_alone(world: World, tmp_pat
     sums = world.publisher.url("/SUMS", "localhost")
     world.publish(f"{sha256(FIRST)}\n".encode(), "/SUMS")
     outcome = world.good(header_file=str(tmp_path / "headers"), checksum=sums)
-    given = [headers.get("Authorization") for path, headers in world.publisher.requests]
+    given = [asked.headers.get("Authorization") for asked in world.publisher.log]
     assert given == ["Bearer hidden", None]
     assert "hidden" not in repr(outcome)
     assert "hidden" not in Path(world.records.audit.path).read_text()
 
 
-@pytest.mark.parametrize("state", ["none", "changed", "same", "failing"])
-def test_check_mode_foretells_and_writes_nothing(world: World, state: str) -> None:
-    if state != "none":
-        world.good()
-    if state == "changed":
-        world.publish(SECOND)
-    if state == "failing":
-        world.publish(fake.fails(500))
+class TestContract(OperationContract):
+    operation = BlocklistFeed
+    publisher: ClassVar[ObjectServer]
+
+    @pytest.fixture(autouse=True)
+    def publish(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(web, "PAUSE", 0.01)
+        with serving() as type(self).publisher:
+            yield
+
+    @staticmethod
+    def first(base: Path) -> Case:
+        world = World(base, TestContract.publisher)
+        world.publish(FIRST)
+        reads = ("web.fetch",)
+        return files_case(world.operation, world.params, world.folder, reads=reads)
+
+    @staticmethod
+    def another(base: Path) -> Case:
+        case = TestContract.first(base)
+        World(base, TestContract.publisher).good()
+        TestContract.publisher.objects["/drop.txt"] = SECOND
+        return case
+
+    cases = (first, another)
+
+
+@pytest.mark.parametrize("content", [FIRST, fake.answers(500)], ids=["same", "failing"])
+def test_check_mode_writes_nothing_where_nothing_comes(
+    world: World, content: bytes | fake.Misbehaviour
+) -> None:
+    world.good()
+    world.publish(content)
     before = {path: path.read_bytes() for path in world.folder.iterdir()}
     foretold = world.run(check=True, files=ReadOnlyFiles())
-    assert foretold.failure is None
-    assert foretold.changed == (state in ("none", "changed"))
+    assert (foretold.failure, foretold.changed) == (None, False)
     assert {path: path.read_bytes() for path in world.folder.iterdir()} == before
     done = world.run()
-    assert done.changed == foretold.changed
-    assert done.plan.facts == foretold.plan.facts
-
-
-@pytest.mark.parametrize("earlier", [True, False])
-@pytest.mark.parametrize("suffix", ["drop.txt", "drop.txt.json", ".drop.txt.json.before"])
-def test_a_write_that_fails_leaves_everything_as_it_was(
-    world: World, suffix: str, earlier: bool
-) -> None:
-    if earlier:
-        world.good()
-    elif suffix.endswith(".before"):
-        return
-    before = {path: path.read_bytes() for path in world.folder.iterdir()}
-    world.publish(SECOND)
-    failed = world.run(files=FailingFiles(f"/{suffix}"))
-    assert isinstance(failed.failure, FileProblem)
-    assert failed.rollback_errors == []
-    assert {path: path.read_bytes() for path in world.folder.iterdir()} == before
+    assert (done.changed, done.plan.facts) == (False, foretold.plan.facts)
 
 
 def test_without_its_folder_it_says_so(world: World) -> None:
@@ -483,57 +454,47 @@ from pathlib import Path
 from plugins.module_utils._core import durable
 from plugins.module_utils._core.audit import Audit
 from plugins.module_utils._core.journal import Journal
-from plugins.module_utils._core.operation import Records, execute
+from plugins.module_utils._core.executor import Records, execute
 from plugins.module_utils._core.waiting import SystemClock
 from plugins.module_utils._firewall.feed_operation import BlocklistFeed
-from plugins.module_utils._ports.files import Files
-from plugins.module_utils._ports.openpgp import OpenPgp
-from plugins.module_utils._ports.spool import Spool
-from plugins.module_utils._ports.web import Web
-params, base, stage = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+from plugins.module_utils._ports.host.files import Files
+from plugins.module_utils._ports.crypto.openpgp import OpenPgp
+from plugins.module_utils._ports.host.spool import Spool
+from plugins.module_utils._ports.http.web import Web
+params, base, killed = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 class Killed(Files):
     def write_blocks(self, path, blocks, **access):
         def torn():
             for block in blocks:
                 yield block[:20]
-                if stage == "writing":
-                    os._exit(9)
-        super().write_blocks(path, torn() if stage == "writing" else blocks, **access)
-        if stage == "written":
-            os._exit(9)
-class Cut(Web):
-    def fetch(self, place, into, **options):
-        if stage == "fetching":
-            into.write(b"192.0.2.1")
-            os._exit(9)
-        return super().fetch(place, into, **options)
+                os._exit(9)
+        super().write_blocks(path, torn() if killed == "killed" else blocks, **access)
 records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
-operation = BlocklistFeed(Killed(), Cut(), OpenPgp(), Spool, SystemClock())
+operation = BlocklistFeed(Killed(), Web(), OpenPgp(), Spool, SystemClock())
 outcome = execute(operation, params, records)
 print(type(outcome.failure).__name__, outcome.failure)
 """
 
 
-@pytest.mark.parametrize("stage", ["fetching", "writing", "written"])
-def test_a_killed_run_harms_nothing_and_is_cleaned_up(
-    world: World, tmp_path: Path, stage: str
+def test_killed_while_it_writes_it_harms_nothing_and_is_cleaned_up(
+    world: World, tmp_path: Path
 ) -> None:
     world.good()
     world.publish(SECOND)
     killed = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(world.params), str(tmp_path), stage],
+        [sys.executable, "-c", PROGRAM, json.dumps(world.params), str(tmp_path), "killed"],
         cwd=ROOT,
         timeout=60,
         check=False,
         capture_output=True,
     )
     assert killed.returncode == 9, killed.stderr.decode()
-    assert world.dest.read_bytes() == (SECOND if stage == "written" else FIRST)
-    assert len(list(world.folder.glob(".drop.txt.????????"))) == (stage == "writing")
+    assert world.dest.read_bytes() == FIRST
+    assert len(list(world.folder.glob(".drop.txt.*.debvisor"))) == 1
     (world.folder / ".drop.txt.other.abcdefgh").write_text("somebody else's")
     after = world.good()
     assert after.changed
-    assert len(after.unwound) == (stage != "fetching")
+    assert len(after.rolled_back_runs) == 1
     assert world.dest.read_bytes() == SECOND
     assert world.names() == [".drop.txt.other.abcdefgh", "drop.txt", "drop.txt.json"]
 
@@ -549,7 +510,7 @@ def test_a_full_disk_is_an_error_of_this_machine(world: World, tmp_path: Path) -
     world.good()
     world.publish(b"".join(b"10.%d.%d.1\n" % (n >> 8, n & 255) for n in range(20_000)))
     ran = subprocess.run(
-        [sys.executable, "-c", FULL + PROGRAM, json.dumps(world.params), str(tmp_path), "none"],
+        [sys.executable, "-c", FULL + PROGRAM, json.dumps(world.params), str(tmp_path), ""],
         cwd=ROOT,
         timeout=60,
         check=True,
@@ -578,7 +539,7 @@ def test_a_full_disk_is_an_error_of_this_machine(world: World, tmp_path: Path) -
         ({"checksum": "sha256:123"}, "checksum"),
         ({"checksum": "md5:123"}, "checksum"),
         ({"signature": "/s"}, "keyring"),
-        ({"min_share": 1.1}, "min_share"),
+        ({"min_share": 100.1}, "min_share"),
         ({"max_bytes": 0}, "max_bytes"),
         ({"timeout": 0.0}, "timeout"),
         ({"max_age": -1.0}, "max_age"),
@@ -589,4 +550,4 @@ def test_wrong_options_are_told(world: World, options: dict[str, Any], where: st
     assert isinstance(failed, InvalidInput)
     assert [problem.where for problem in failed.problems] == [where]
     assert "hidden" not in str(failed)
-    assert world.publisher.requests == []
+    assert world.publisher.log == []

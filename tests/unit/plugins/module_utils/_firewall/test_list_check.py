@@ -42,7 +42,7 @@ def test_nothing_is_found_in_what_is_fine() -> None:
     assert report.findings == ()
     assert not report.fails(strict=True)
     four, six = report.totals["v4"], report.totals["v6"]
-    assert (four.networks, four.addresses, four.share) == (1, 256, 256 / 2**32)
+    assert (four.networks, four.addresses, four.percent) == (1, 256, 25600 / 2**32)
     assert (six.networks, six.lengths) == (1, {32: 1})
 
 

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.debvisor.hci.plugins.module_utils._core import (
-    operation as operation_module,
-)
+from ansible_collections.debvisor.hci.plugins.module_utils._core import executor
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
+from ansible_collections.debvisor.hci.plugins.module_utils._core.confirming import (
+    confirm,
+    roll_back_unconfirmed,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     Conflict,
     DebvisorError,
@@ -25,32 +27,35 @@ from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import (
     Refused,
     VerificationFailed,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import (
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import (
     Outcome,
     Records,
-    confirm,
     execute,
-    revert,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
+from ansible_collections.debvisor.hci.plugins.module_utils._core.ports import ReadsFiles
+from ansible_collections.debvisor.hci.plugins.module_utils._core.spec import filled
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall import quarantine
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall.quarantine_operation import (
     Ports,
     QuarantineHost,
 )
+from ansible_collections.debvisor.hci.plugins.module_utils._firewall.quarantine_options import SPEC
 from ansible_collections.debvisor.hci.plugins.module_utils._firewall.quarantine_record import (
     RecordUnreadable,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.files import Files
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.files import Files
 
-from tests.fakes.dead_man import FakeDeadMan
 from tests.fakes.dns_server import FakeClock
+from tests.fakes.files import content_of
 from tests.fakes.hypervisor import FakeGuest, FakeHypervisor
 from tests.fakes.nft import FakeTables
-from tests.unit.plugins.module_utils._dns.test_tsig_key_operation import ReadOnlyFiles
+from tests.fakes.operation_contract import Build, Case, OperationContract, Wire, named, unwired
+from tests.fakes.revert_timer import FakeRevertTimer
+from tests.fakes.switchboard import calls
 
 INET, ARP, BRIDGE = (f"{family} {quarantine.TABLE}" for family in ("inet", "arp", "bridge"))
-STRANGERS = ["192.0.2.11", "192.0.2.12", "2001:db8::11"]
+PEERS = ["192.0.2.11", "192.0.2.12", "2001:db8::11"]
 WEB = FakeGuest("u1", "web", "running", autostart=True)
 DB = FakeGuest("u2", "db", "running")
 IDLE = FakeGuest("u3", "idle", "shut off", autostart=True)
@@ -117,7 +122,7 @@ class World:
         self.leaks = False
         self.deaf = False
         self.files: Files = Files()
-        self.dead_man = FakeDeadMan(base / "dead_man")
+        self.revert_timer = FakeRevertTimer(base / "revert_timer")
         self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
 
     # Ports that are just functions
@@ -130,41 +135,43 @@ class World:
     def note(self, line: str) -> None:
         self.lines.append(line)
 
-    def operation(self) -> QuarantineHost:
+    def operation(self, wire: Wire = unwired) -> QuarantineHost:
         ports = Ports(
-            nft=self.nft,
-            files=self.files,
-            hypervisor=self.hypervisor,
-            recorder=self.recorder,
-            probe=self,
-            log=self,
+            nft=wire("nft", self.nft),
+            files=wire("files", self.files),
+            hypervisor=wire("hypervisor", self.hypervisor),
+            recorder=wire("recorder", self.recorder),
+            probe=wire("probe", self),
+            log=wire("log", self),
             client=lambda: self.client,
             clock=FakeClock(),
         )
         return QuarantineHost(ports, str(self.folder))
 
-    def run(self, state: str = "quarantined", check: bool = False, **more: Any) -> Outcome:
-        params = {
+    def params(self, state: str = "quarantined", **more: Any) -> dict[str, Any]:
+        given = {
             "host": "node3",
             "state": state,
             "reason": "beacons",
             "requester": "alice",
-            "management": [],
-            "evidence": [],
-            "shared_addresses": [],
-            "guests": "pause",
-            "quorum_roles": [],
-            "cut_off_quorum_member": "",
-            "strangers": STRANGERS,
-            "journal_minutes": 60,
+            "forbidden_peers": PEERS,
             "metrics_file": str(self.metrics),
             "confirm_within": 60.0,
             **more,
         }
-        return execute(self.operation(), params, self.records, dead_man=self.dead_man, check=check)
+        return filled(SPEC.options, given)
+
+    def run(self, state: str = "quarantined", check: bool = False, **more: Any) -> Outcome:
+        return execute(
+            self.operation(),
+            self.params(state, **more),
+            self.records,
+            revert_timer=self.revert_timer,
+            check=check,
+        )
 
     def confirm(self, outcome: Outcome) -> Outcome:
-        return confirm(self.operation(), outcome.transaction, self.records, self.dead_man)
+        return confirm(self.operation(), outcome.transaction, self.records, self.revert_timer)
 
     def cut_off(self, **more: Any) -> Outcome:
         """Cut off and confirm."""
@@ -185,6 +192,38 @@ class World:
 
     def rules(self) -> str:
         return self.nft.tables[INET]
+
+
+def case(state: str, **more: Any) -> Build:
+    def build(base: Path) -> Case:
+        world = World(base)
+        if state == "released" or more:
+            world.cut_off()
+        reads = {"nft.listing", "nft.rehearsed", "hypervisor.guests", "probe.answering"}
+
+        def found() -> dict[str, Any]:
+            files = {n: each for n, each in content_of(world.folder).items() if ".tar" not in n}
+            return {**world.state(), "files": files}
+
+        return Case(
+            world.operation,
+            world.params(state, **more),
+            found,
+            reads | calls("files", ReadsFiles),
+            aside=lambda: content_of(world.folder, aside=True),
+            timer=world.revert_timer,
+        )
+
+    return named("other" if more else state, build)
+
+
+class TestContract(OperationContract):
+    operation = QuarantineHost
+    cases = (
+        case("quarantined"),
+        case("quarantined", shared_addresses=["192.0.2.53"]),
+        case("released"),
+    )
 
 
 @pytest.fixture
@@ -217,17 +256,6 @@ def test_a_host_is_cut_off_and_let_back_exactly(world: World) -> None:
     assert (released.failure, released.awaiting) == (None, None)
     assert world.state() == before
     assert world.lines[1:] == ["QUARANTINE of node3 ends: reason was 'beacons'"]
-
-
-def test_both_ways_are_idempotent(world: World) -> None:
-    assert not world.run("released").changed
-    world.cut_off()
-    again = world.run()
-    assert (again.failure, again.changed, again.awaiting) == (None, False, None)
-    assert world.run("released").changed
-    once_more = world.run("released")
-    assert (once_more.failure, once_more.changed) == (None, False)
-    assert len(world.lines) == 2
 
 
 def test_evidence_is_kept_first_and_its_hash_is_audited(world: World) -> None:
@@ -343,21 +371,21 @@ def test_a_host_without_guests_is_cut_off_just_the_same(world: World) -> None:
 def test_the_next_boot_is_told_only_once_the_change_is_confirmed(world: World) -> None:
     boot = world.folder / "quarantine.nft"
     outcome = world.run()
-    assert world.dead_man.armed == [outcome.transaction]
+    assert world.revert_timer.armed == [outcome.transaction]
     assert not boot.exists()
     world.confirm(outcome)
     assert boot.read_text().count("policy drop") == 4
     assert boot.stat().st_mode & 0o777 == 0o600
-    assert world.dead_man.armed == []
+    assert world.revert_timer.armed == []
 
 
-def test_an_unconfirmed_change_is_taken_back_by_another_process(world: World) -> None:
+def test_an_unconfirmed_change_is_rolled_back_by_another_process(world: World) -> None:
     before = world.state()
     outcome = world.run()
-    fired = revert(world.operation(), outcome.transaction, world.records)
-    assert (fired.failure, fired.unwound) == (None, [outcome.transaction])
+    fired = roll_back_unconfirmed(world.operation(), outcome.transaction, world.records)
+    assert (fired.failure, fired.rolled_back_runs) == (None, [outcome.transaction])
     assert world.state() == before
-    assert world.lines[-1] == "QUARANTINE of node3: the last change is taken back"
+    assert world.lines[-1] == "QUARANTINE of node3: the last change is rolled back"
 
 
 def test_an_unconfirmed_change_of_paths_brings_the_old_ones_back(world: World) -> None:
@@ -366,7 +394,7 @@ def test_an_unconfirmed_change_of_paths_brings_the_old_ones_back(world: World) -
     world.client = ("203.0.113.5", 22)
     outcome = world.run()
     assert "203.0.113.5" in world.rules()
-    revert(world.operation(), outcome.transaction, world.records)
+    roll_back_unconfirmed(world.operation(), outcome.transaction, world.records)
     assert world.state() == before
     assert "203.0.113.5" not in (world.folder / "quarantine.nft").read_text()
 
@@ -374,68 +402,20 @@ def test_an_unconfirmed_change_of_paths_brings_the_old_ones_back(world: World) -
 def test_the_network_is_back_even_where_the_guests_are_not(world: World) -> None:
     outcome = world.run()
     world.hypervisor.unreachable = DebvisorError("libvirt does not answer")
-    fired = revert(world.operation(), outcome.transaction, world.records)
+    fired = roll_back_unconfirmed(world.operation(), outcome.transaction, world.records)
     assert "libvirt does not answer" in str(fired.failure)
     assert world.nft.tables == OTHERS
     world.hypervisor.unreachable = None
-    assert revert(world.operation(), outcome.transaction, world.records).failure is None
+    assert (
+        roll_back_unconfirmed(world.operation(), outcome.transaction, world.records).failure is None
+    )
     assert world.hypervisor.held == {guest.uuid: guest for guest in GUESTS}
 
 
 def test_a_release_needs_no_confirmation(world: World) -> None:
     world.cut_off()
     assert world.run("released").awaiting is None
-    assert world.dead_man.armed == []
-
-
-# --- Failures
-
-
-def _fail_evidence(world: World) -> None:
-    world.recorder.failure = DebvisorError("no room")
-
-
-def _fail_files(world: World) -> None:
-    world.metrics = world.metrics.parent / "missing" / "quarantine.prom"
-
-
-def _fail_rehearsal(world: World) -> None:
-    world.nft.refused = "hook prerouting"
-
-
-def _fail_load(world: World) -> None:
-    world.nft.failures = [DebvisorError("no room")]
-
-
-def _fail_autostart(world: World) -> None:
-    world.hypervisor.broken["set_autostart"] = DebvisorError("locked")
-
-
-def _fail_pause(world: World) -> None:
-    world.hypervisor.broken["pause"] = DebvisorError("locked")
-
-
-def _fail_self_test(world: World) -> None:
-    world.leaks = True
-
-
-FAILURES = [
-    _fail_evidence, _fail_files, _fail_rehearsal, _fail_load, _fail_autostart, _fail_pause, _fail_self_test,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("fail", FAILURES)
-def test_a_failure_anywhere_leaves_the_host_as_it_was(
-    world: World, fail: Callable[[World], None]
-) -> None:
-    before = world.state()
-    fail(world)
-    failed = world.run()
-    assert failed.failure is not None
-    assert failed.rollback_errors == []
-    assert not failed.changed
-    assert world.state() == before
-    assert world.dead_man.armed == []
+    assert world.revert_timer.armed == []
 
 
 @pytest.mark.parametrize("method", ["set_autostart", "load"])
@@ -495,7 +475,7 @@ def _wakes_and_dies(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as dying:
         world.files = Files()
         dying.setattr(world.files, "remove", remove)
-        dying.setattr(operation_module, "_take_back", lambda *asked: ["killed"])
+        dying.setattr(executor.Run, "roll_back", lambda *asked: ["killed"])
         with pytest.raises(KeyboardInterrupt):
             world.run("released")
     world.files = Files()
@@ -514,7 +494,7 @@ def test_a_release_that_was_cut_off_by_a_restart_is_no_end(
     if gone:
         del world.hypervisor.held["u1"]
     after = world.run(state)
-    assert (after.failure, len(after.unwound)) == (None, 1)
+    assert (after.failure, len(after.rolled_back_runs)) == (None, 1)
     expected = "Guests are gone: u1" if gone else "are shut off, and are left so: u1, u2, u5"
     assert any(expected in warning for warning in after.warnings)
 
@@ -547,13 +527,13 @@ def test_a_guest_that_will_not_run_does_not_stand_in_the_way_of_undo(
 ) -> None:
     outcome = world.run()
     monkeypatch.setattr(world.hypervisor, "resume", lambda uuid: None)
-    fired = revert(world.operation(), outcome.transaction, world.records)
+    fired = roll_back_unconfirmed(world.operation(), outcome.transaction, world.records)
     assert fired.failure is None
     assert "The guest web does not run again: it is paused" in fired.warnings[0]
     assert not (world.folder / "quarantine.json").exists()
 
 
-def test_a_start_that_is_taken_back_ends_in_a_pause(world: World) -> None:
+def test_a_start_that_is_rolled_back_ends_in_a_pause(world: World) -> None:
     world.cut_off(guests="shutdown")
     world.files = Files()
     original = world.files.remove
@@ -586,15 +566,17 @@ def test_a_leak_is_found_later_too(world: World) -> None:
     assert not later.changed
 
 
-def test_strangers_who_prove_nothing_are_told(world: World) -> None:
+def test_peers_who_prove_nothing_are_reported(world: World) -> None:
     world.deaf = True
     assert "will prove nothing" in world.run(check=True).warnings[0]
 
 
-def test_whom_a_path_leads_to_is_no_stranger(world: World) -> None:
+def test_whom_a_path_leads_to_is_no_forbidden_peer(world: World) -> None:
     world.client = ("192.0.2.11", 22)
     inbound = {"networks": ["2001:db8::/64"], "ports": [22]}
-    assert world.run(check=True, management=[inbound]).plan.facts["strangers"] == ["192.0.2.12"]
+    assert world.run(check=True, management=[inbound]).plan.facts["forbidden_peers"] == [
+        "192.0.2.12"
+    ]
 
 
 # --- Refusals
@@ -614,8 +596,8 @@ def test_a_table_of_somebody_else_is_left_alone(world: World, family: str) -> No
 
 def test_a_member_of_a_quorum_is_cut_off_only_by_name(world: World) -> None:
     roles = ["k8s_control_plane", "ceph_mons"]
-    for named in ("", "node1", "NODE3"):
-        refused = world.run(quorum_roles=roles, cut_off_quorum_member=named)
+    for member in ("", "node1", "NODE3"):
+        refused = world.run(quorum_roles=roles, cut_off_quorum_member=member)
         assert isinstance(refused.failure, Refused)
         assert "ceph_mons, k8s_control_plane" in str(refused.failure)
         assert "ceph osd ok-to-stop" in str(refused.failure)
@@ -666,7 +648,7 @@ def test_all_that_is_wrong_is_told_at_once(world: World) -> None:
         management=[{"networks": ["192.0.2.1/24", "0.0.0.0/0"], "ports": [0]}],
         evidence=[{"networks": [], "ports": [], "protocol": "udp", "direction": "inbound"}],
         shared_addresses=["nowhere"],
-        strangers=["192.0.2.300"],
+        forbidden_peers=["192.0.2.300"],
         journal_minutes=0,
         confirm_within=1.0,
     )
@@ -680,7 +662,7 @@ def test_all_that_is_wrong_is_told_at_once(world: World) -> None:
         "evidence[0].networks",
         "evidence[0].ports",
         "shared_addresses",
-        "strangers",
+        "forbidden_peers",
         "journal_minutes",
         "confirm_within",
     ]
@@ -689,35 +671,16 @@ def test_all_that_is_wrong_is_told_at_once(world: World) -> None:
 @pytest.mark.parametrize("text", ["fe80::1%eth0", "fe80::1%x } accept; # "])
 def test_text_behind_an_address_never_comes_to_the_rules(world: World, text: str) -> None:
     wrong = world.run(
-        management=[{"networks": [text], "ports": [22]}], shared_addresses=[text], strangers=[text]
+        management=[{"networks": [text], "ports": [22]}],
+        shared_addresses=[text],
+        forbidden_peers=[text],
     )
     assert isinstance(wrong.failure, InvalidInput)
     wheres = [problem.where for problem in wrong.failure.problems]
-    assert wheres == ["management[0].networks", "shared_addresses", "strangers"]
+    assert wheres == ["management[0].networks", "shared_addresses", "forbidden_peers"]
 
 
 # --- Check mode
-
-
-@pytest.mark.parametrize("state", ["quarantined", "released"])
-def test_check_mode_foretells_and_changes_nothing(world: World, state: str) -> None:
-    if state == "released":
-        world.cut_off()
-    before = world.state()
-    world.nft.read_only = world.hypervisor.read_only = True
-    world.files = ReadOnlyFiles()
-    world.recorder.failure = DebvisorError("a write")
-    foretold = world.run(state, check=True)
-    assert (foretold.failure, foretold.changed) == (None, True)
-    assert world.state() == before
-    assert world.hypervisor.closed
-
-    world.nft.read_only = world.hypervisor.read_only = False
-    world.files, world.recorder.failure = Files(), None
-    done = world.run(state)
-    unknown = {"since": "", "evidence": None}
-    assert done.plan.actions == foretold.plan.actions
-    assert {**done.plan.after, **unknown} == {**foretold.plan.after, **unknown}
 
 
 def test_the_difference_shows_the_rules_and_the_guests(world: World) -> None:

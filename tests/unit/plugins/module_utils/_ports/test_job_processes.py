@@ -17,22 +17,30 @@ from typing import Any
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.audit import Audit
 from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Conflict
+from ansible_collections.debvisor.hci.plugins.module_utils._core.executor import Records, execute
 from ansible_collections.debvisor.hci.plugins.module_utils._core.journal import Journal
-from ansible_collections.debvisor.hci.plugins.module_utils._core.operation import Records, execute
-from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import Action, Receipt
-from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.job_files import JobFiles
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.job_queue import JobQueue
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.processes import Processes
-from ansible_collections.debvisor.hci.plugins.module_utils._ports.stop_signals import StopSignals
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job import Job
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_operation import VolumeJob
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.job_run import (
-    JobRun,
-    Surroundings,
+from ansible_collections.debvisor.hci.plugins.module_utils._core.plan import (
+    Action,
+    Plan,
+    Receipt,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs import Jobs
-from ansible_collections.debvisor.hci.plugins.module_utils._storage.stages import STAGES
+from ansible_collections.debvisor.hci.plugins.module_utils._core.waiting import SystemClock
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.processes import Processes
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.host.stop_signals import (
+    StopSignals,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.job_files import JobFiles
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.storage.job_queue import JobQueue
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job import Job
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_operation import (
+    VolumeJob,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.job_run import (
+    JobPorts,
+    JobRun,
+)
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.jobs import Jobs
+from ansible_collections.debvisor.hci.plugins.module_utils._storage.jobs.stages import STAGES
 
 from tests.fakes.drawers import FillDrawers
 from tests.fakes.job_world import Events
@@ -53,7 +61,7 @@ class Place:
         self.records = Records(Journal(base / "journal"), Audit(base / "audit"), base / "lock")
 
     def work(self) -> JobRun:
-        around = Surroundings(
+        around = JobPorts(
             self.files,
             JobQueue(self.base / "lock" / "queue", self.base / "volumes.json"),
             StopSignals(),
@@ -101,8 +109,8 @@ class FillSlowly(FillDrawers):
         self._pause("undo", deaf=True)
         FillDrawers(Path(receipt["folder"])).undo(receipt)
 
-    def ended(self, failure: BaseException | None, taken_back: bool) -> None:
-        self.work.ended(failure, taken_back)
+    def ended(self, plan: Plan, failure: BaseException | None, rolled_back: bool) -> None:
+        self.work.ended(failure, rolled_back)
 
     def _pause(self, stage: str, *, deaf: bool = False) -> None:
         if stage not in self.stay.split("+"):
@@ -124,6 +132,8 @@ class Child:
         self.process.start()
 
     def _run(self, stay: str) -> None:
+        for number in (signal.SIGHUP, signal.SIGINT):  # nohup(1) and a shell's & have them ignored
+            signal.signal(number, signal.SIG_DFL)
         operation = FillSlowly(self.place, self.job_id, stay, self._far)
         failure = execute(operation, WANTED, self.place.records).failure
         os._exit(0 if failure is None else 1)
@@ -191,7 +201,7 @@ def test_a_job_is_seen_while_it_works(place: Place, start: Start) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_ends_the_job_and_all_is_taken_back(
+def test_a_signal_ends_the_job_and_all_is_rolled_back(
     place: Place, start: Start, number: int
 ) -> None:
     child = start(stay="converting")
@@ -229,7 +239,7 @@ def test_a_job_is_cancelled_in_any_stage(place: Place, start: Start, stage: str)
 
 
 @pytest.mark.parametrize("stage", [*WORKING, "undo"])
-def test_a_job_killed_in_any_stage_is_taken_back_by_the_next_run(
+def test_a_job_killed_in_any_stage_is_rolled_back_by_the_next_run(
     place: Place, start: Start, stage: str
 ) -> None:
     child = start(stay=f"finalizing+{stage}")

@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""dns-check: the second check of the local DNS server, run by keepalived. Exit 0: it may hold the VIP.
+
+It imports the standard library and a few small modules of ours alone, so that it starts in milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .._ports.dns.dns_probe import Answer, Question, ask
+from .console import complain
+from .dns_concerns import BEHIND_LIMIT, OK, STALE_AFTER, UNKNOWN, UNSERVED, concerns
+
+BUDGET = 0.5
+LOCAL = "127.0.0.1"
+REFUSED = 5
+"""The rcode of a server that does not know the zone (RFC 1035 section 4.1.1)."""
+
+
+def judge(
+    answers: Mapping[Question, Answer | None],
+    state: Mapping[str, Any] | None,
+    at: float,
+    *,
+    stale_after: float,
+    behind_limit: float,
+) -> tuple[int, str]:
+    """Return the exit code and its reason: first what the server answers, then what dns-role knows."""
+    served = any(answer and answer.serial is not None for answer in answers.values())
+    for question, answer in answers.items():
+        where = f"{question.zone} at {question.address}"
+        if answer and answer.rcode == REFUSED and served:
+            continue  # this zone is not configured here, or no more; the server itself is well
+        if answer is None:
+            return UNSERVED, f"{where}: no answer"
+        if answer.rcode != 0:
+            return UNSERVED, f"{where}: rcode {answer.rcode}"
+        if not answer.authoritative:
+            return UNSERVED, f"{where}: the answer has no authority"
+        if answer.serial is None:
+            return UNSERVED, f"{where}: no SOA in the answer"
+    for concern in concerns(state, at, stale_after=stale_after, behind_limit=behind_limit):
+        if concern.code != OK:
+            return concern.code, concern.what
+    return OK, "fine"
+
+
+def main(arguments: list[str]) -> int:
+    """Check once. The only argument is the path of the configuration."""
+    if len(arguments) != 1:
+        complain("usage: dns-check FILE, which holds the configuration")
+        return UNKNOWN
+    try:
+        with open(arguments[0], "rb") as stream:
+            config = json.load(stream)
+        timing = config.get("timing", {})
+        questions = [Question(LOCAL, zone, int(config["port"])) for zone in config["zones"]]
+        state_file = config["state_file"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as trouble:
+        complain(f"dns-check: the configuration cannot be used: {trouble!r}")
+        return UNKNOWN
+    try:
+        with open(state_file, "rb") as stream:
+            state = json.load(stream)
+    except (OSError, ValueError):
+        state = None
+    code, why = judge(
+        ask(questions, BUDGET),
+        state,
+        time.monotonic(),
+        stale_after=float(timing.get("stale_after", STALE_AFTER)),
+        behind_limit=float(timing.get("behind_limit", BEHIND_LIMIT)),
+    )
+    if code:
+        complain(f"dns-check: {why}")
+    return code

@@ -1,0 +1,314 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lease at work: one thread that votes, asks, and keeps the kernel's fence as the lease is.
+
+Its clock goes on while the machine sleeps (CLOCK_BOOTTIME, clock_gettime(2)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from .._core.errors import DebvisorError
+from .._dns.writer.lease import Candidate, Voter
+from .._dns.writer.lease_channel import (
+    CandidateDesk,
+    Letter,
+    VoterDesk,
+    electorate,
+    seal,
+    unseal,
+)
+from .._dns.writer.signed_text import LONGEST
+from .dns_keys import Keys
+from .dns_settings import Settings
+
+FENCE_SLACK = 0.1
+"""Seconds that the kernel may be late to take an element, or to drop it, of which 45 ms were measured."""
+TRIES = 3
+STRANGE_FOR = 10.0
+"""Seconds for which another electorate is remembered."""
+DRAIN = 0.1
+"""Seconds between the closing of the fence and the giving back: BIND ends what it had received."""
+
+
+class Fence(Protocol):
+    def open(self, seconds: float, *, clients: bool) -> None: ...
+    def renew(self, seconds: float, *, clients: bool) -> bool: ...
+    def close(self) -> None: ...
+
+
+def clock() -> float:
+    """Return the time on the clock of leases."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Gate:
+    """The fence, kept as the lease is. All calls come from one thread."""
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
+        self._open = False
+        """The last call that succeeded was not :meth:`shut`."""
+        self._set_for = (float("-inf"), False)
+
+    def shut(self) -> None:
+        """Close it.
+
+        :raises DebvisorError: where the kernel says no.
+        """
+        self._fence.close()
+        self._open = False
+        self._set_for = (float("-inf"), False)
+
+    def follow(self, until: float, *, clients: bool) -> bool:
+        """Have it open until then, or closed where that is over; False where the kernel was too slow to be sure.
+
+        The kernel counts from when it gets to it, so a call that took long would keep the fence open too long.
+
+        :raises DebvisorError: where it cannot be closed. It closes by itself.
+        """
+        if until <= clock():
+            if self._open:
+                self.shut()
+            return True
+        if (until, clients) == self._set_for:
+            return True
+        for _try in range(TRIES):
+            before = clock()
+            left = until - before - FENCE_SLACK
+            if left <= 0:
+                break
+            renewed = self._open and self._fence.renew(left, clients=clients)
+            if not renewed:
+                self._fence.open(left, clients=clients)
+            self._open = True
+            if clock() - before < FENCE_SLACK / 2:
+                self._set_for = (until, clients)
+                return True
+        self.shut()
+        return False
+
+
+class LeaseKeeper:
+    """Votes for others, and holds the lease for this server while it is wanted."""
+
+    def __init__(self, config: Settings, ring: Callable[[], None], fence: Fence | None) -> None:
+        """:param ring: called when the lease comes or goes. :param fence: None on a server that never writes."""
+        self.others: Callable[[bytes, str], None] = lambda datagram, address: None
+        """Takes datagrams that are none of the lease's, and the addresses that they came from."""
+        self._config = config
+        self._ring = ring
+        self._gate = Gate(fence) if fence else None
+        self._keys = Keys(str(config.transfer_key))
+        self._addresses = {server.name: server.address for server in config.servers}
+        primaries = [server.name for server in config.servers if server.primary]
+        self._electorate = electorate(self._addresses, config.quorum, config.lease)
+        self._voter = Voter(config.node, config.lease, clock())
+        self._voting = VoterDesk(
+            self._voter, primaries, self._electorate, lambda: secrets.token_hex(8)
+        )
+        self._candidate = Candidate(
+            config.node, len(config.servers), config.quorum, config.lease, random.uniform
+        )
+        self._asking = CandidateDesk(
+            self._candidate, self._addresses, self._electorate, secrets.token_hex(8)
+        )
+        self._strangers: dict[str, float] = {}
+        self._drains_until: float | None = None
+        """Until then BIND may still do what it had received; after it the lease is given back."""
+        self._waker, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._socket = socket.socket(
+            socket.AF_INET6 if ":" in self._addresses[config.node] else socket.AF_INET,
+            socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
+        )
+        self._lock = threading.Lock()
+        """Over what follows, which other threads read and write."""
+        self._wanted = False
+        self._serves = False
+        self._known_term = 0
+        self._until = float("-inf")
+        self._tenure = 0
+        self._term = 0
+        self._rival = ""
+
+    def open(self) -> None:
+        """Listen, and close the fence, whatever an earlier life left.
+
+        :raises DebvisorError: where the fence stays as it is, or the address is not free.
+        """
+        own = self._addresses[self._config.node]
+        try:
+            self._socket.bind((own, self._config.lease_port))
+        except OSError as cause:
+            raise DebvisorError(
+                f"UDP port {self._config.lease_port} of {own} cannot be used", why=str(cause)
+            ) from cause
+        if self._gate:
+            self._gate.shut()
+
+    def shut(self) -> None:
+        """Let go of the address, after :meth:`run` ended."""
+        self._socket.close()
+        for descriptor in (self._waker, self._bell):
+            os.close(descriptor)
+
+    def want(self, wanted: bool) -> None:
+        """Ask for the lease from now on, or give it back."""
+        with self._lock:
+            changed, self._wanted = wanted != self._wanted, wanted
+        if changed:
+            self._wake()
+
+    def serve(self, serves: bool) -> None:
+        """Let updates of clients pass while there is a lease, or not: BIND is the writer, or is not."""
+        with self._lock:
+            changed, self._serves = serves != self._serves, serves
+        if changed:
+            self._wake()
+
+    def learn(self, term: int) -> None:
+        """Take note of a term that is written in a zone."""
+        with self._lock:
+            self._known_term = max(self._known_term, term)
+
+    def tenure(self) -> int:
+        """Return the number of the present lease; 0 where there is none.
+
+        While it stays the same, nobody else had the lease.
+        """
+        with self._lock:
+            return self._tenure if self._until > clock() else 0
+
+    def term(self) -> int:
+        """Return the term of the lease that this server has, or had last: no two holders have the same."""
+        with self._lock:
+            return self._term
+
+    def rival(self) -> str:
+        """Return who has votes where this server asks in vain; empty where nobody has."""
+        with self._lock:
+            return self._rival
+
+    def strangers(self) -> list[str]:
+        """Return the servers that asked lately, and know of other voters or another duration."""
+        with self._lock:
+            return sorted(
+                name for name, at in self._strangers.items() if clock() - at < STRANGE_FOR
+            )
+
+    def run(self, stop: threading.Event) -> None:
+        """Vote and ask until told to stop; then give the lease back.
+
+        :raises DebvisorError: where the fence cannot be set. It closes by itself; nobody is told that it did.
+        """
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            selector.register(self._waker, selectors.EVENT_READ)
+            while not stop.is_set() or self._candidate.wanted:
+                self._follow_wish(clock(), stop.is_set())
+                self._act(self._asking.address(self._candidate.tick(clock())))
+                upcoming = self._drains_until or self._candidate.next_tick()
+                for key, _events in selector.select(min(0.2, max(0.0, upcoming - clock()))):
+                    if key.fileobj == self._waker:
+                        os.read(self._waker, 64)
+                    else:
+                        self._receive()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._bell, b"x")
+
+    def _follow_wish(self, now: float, ends: bool) -> None:
+        """Begin to ask; or close the fence, and give the lease back a little later."""
+        with self._lock:
+            wanted, known = self._wanted and not ends, self._known_term
+        self._voter.learn(known)
+        self._candidate.learn(known)
+        if wanted:
+            self._drains_until = None
+            self._act(self._asking.address(self._candidate.want(True, now)))
+        elif self._candidate.wanted and self._drains_until is None:
+            self._drains_until = now + DRAIN
+            self._settle()
+        elif self._drains_until is not None and now >= self._drains_until:
+            self._drains_until = None
+            self._act(self._asking.address(self._candidate.want(False, now)))
+
+    def _act(self, letters: Iterable[Letter]) -> None:
+        """Set the fence, and only then tell the voters: they must not free us before it is closed."""
+        self._settle()
+        self._send(letters)
+
+    def _receive(self) -> None:
+        """Read what is there, some of it at a time: a flood must not keep us from asking."""
+        for _datagram in range(32):
+            try:
+                datagram, (address, *_rest) = self._socket.recvfrom(LONGEST + 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an ICMP message about something that was sent
+            if len(datagram) > LONGEST:
+                continue
+            letter = unseal(datagram, self._keys.named)
+            if letter is None:
+                with contextlib.suppress(Exception):  # it has nothing to do with the lease
+                    self.others(datagram, address)
+                continue
+            if self._addresses.get(letter.source) != address:
+                continue
+            if letter.electorate == self._electorate:
+                self._take(letter)
+            else:
+                with self._lock:
+                    self._strangers[letter.source] = clock()
+
+    def _take(self, letter: Letter) -> None:
+        now = clock()
+        reply = self._voting.answer(letter, now)
+        if reply is not None:
+            self._send([reply])
+        self._act(self._asking.hear(letter, now))
+
+    def _send(self, letters: Iterable[Letter]) -> None:
+        """Send letters; what goes to ourselves is taken at once."""
+        key = None
+        for letter in letters:
+            if letter.target == self._config.node:
+                self._take(letter)
+                continue
+            key = key or self._keys.current()
+            if key is None:
+                continue
+            with contextlib.suppress(OSError):
+                self._socket.sendto(
+                    seal(letter, key), (self._addresses[letter.target], self._config.lease_port)
+                )
+
+    def _settle(self) -> None:
+        """Make the fence what the lease is, and tell the others."""
+        now = clock()
+        until = self._candidate.until if self._drains_until is None else float("-inf")
+        with self._lock:
+            serves = self._serves
+        if self._gate and not self._gate.follow(until, clients=serves):
+            until = float("-inf")
+        rival = self._candidate.rival(now)
+        with self._lock:
+            had = self._until > now
+            changed = had != (until > now) or self._rival != rival
+            self._until, self._rival = until, rival
+            self._tenure, self._term = self._candidate.tenure, self._candidate.term
+        if changed:
+            self._ring()
