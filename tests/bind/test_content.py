@@ -144,14 +144,14 @@ def held(server: Named) -> dict[str, set[bytes]]:
 
 
 def keeper(config: Settings, lease: tuple[int, int] = (0, 0)) -> ContentKeeper:
-    return ContentKeeper(config, lambda: lease, dict)
+    return ContentKeeper(config, lambda: lease, dict, bool)
 
 
 def test_a_zone_that_did_not_move_is_not_asked_for(
     primary: Named, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = {NAME: 1}
-    followed = ContentKeeper(config, lambda: (0, 0), lambda: now)
+    followed = ContentKeeper(config, lambda: (0, 0), lambda: now, bool)
     followed.look(nowhere)
     asked: list[str] = []
     monkeypatch.setattr(Client, "changes", lambda *given: asked.append("changes"))
@@ -213,7 +213,7 @@ def test_a_file_that_was_edited_is_seen_at_the_next_start(
     writer.look(into(follower, ELSEWHERE))
     follower.look(nowhere)
     assert follower.attested(NAME) is None, "n1's own word, from another address"
-    there = ContentKeeper(_as(config, "n2"), lambda: LEASE, dict)
+    there = ContentKeeper(_as(config, "n2"), lambda: LEASE, dict, bool)
     for _look in range(3):
         there.look(into(follower, ELSEWHERE))
         follower.look(nowhere)
@@ -242,7 +242,7 @@ def test_the_writer_sees_who_holds_something_else(
     primary: Named, other: Named, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = keeper(config, LEASE)
-    beside = ContentKeeper(_as(config, "n3"), lambda: (0, 0), dict)
+    beside = ContentKeeper(_as(config, "n3"), lambda: (0, 0), dict, bool)
     monkeypatch.setattr(beside, "_client", lambda: client_of(other))
     for look in range(3):
         writer.look(into(beside, HERE))
@@ -272,7 +272,7 @@ def test_nobody_attests_who_does_not_write_or_lost_the_lease_meanwhile(
     idle.look(nowhere)
     assert idle.attested(NAME) is None
     leases = itertools.chain([(3, 7)], itertools.repeat((4, 9)))
-    moved = ContentKeeper(config, lambda: next(leases), dict)
+    moved = ContentKeeper(config, lambda: next(leases), dict, bool)
     moved.look(nowhere)
     assert moved.attested(NAME) is None
 
@@ -320,7 +320,7 @@ def test_what_the_writer_attested_is_taken_from_a_secondary(
     known.look(nowhere)
     host(other, "a", 1)
     add(other, "", rdata.TXT, b"\x02hi")
-    gone = ContentKeeper(_as(config, "n2"), lambda: LEASE, dict)
+    gone = ContentKeeper(_as(config, "n2"), lambda: LEASE, dict, bool)
     monkeypatch.setattr(gone, "_client", lambda: client_of(other))
     gone.look(into(known, ELSEWHERE))
     host(other, "late", 2)

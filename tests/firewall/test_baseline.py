@@ -155,7 +155,9 @@ def test_strangers_get_dns_at_the_vip_and_peers_everywhere(
     traffic: Traffic, family: int, tcp: bool
 ) -> None:
     stranger = traffic.stranger(family)
-    assert traffic.resolves(VICTIM, traffic.vip(family), stranger, tcp=tcp)
+    eventually(
+        "the VIP answers", lambda: traffic.resolves(VICTIM, traffic.vip(family), stranger, tcp=tcp)
+    )
     for primary in ("node1", "node2"):
         address = traffic.address(primary, family)
         assert traffic.resolves(VICTIM, address, tcp=tcp), "a peer"

@@ -3,34 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What dns-role sees of the cluster: the local server, the other servers, and where the VIP is.
 
-Three threads write into one :class:`ClusterView`; whoever decides reads it. Watching is never held up by acting.
+The threads of :mod:`dns_watchers` write into one :class:`ClusterView`; whoever decides reads it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
-import time
-from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
-from .._core.durable import write_whole
-from .._core.errors import DebvisorError
-from .._dns.protocol import names
-from .._dns.protocol.client import Client
 from .._dns.protocol.serials import ahead
-from .._dns.writer import epoch, takeover
-from .._dns.writer.stand_back import StandBack
 from .._ports.dns.dns_probe import Question, ask, serials
-from .._ports.dns.dns_server import DnsServer
-from .._ports.net import ip_addresses
-from .console import complain
 from .dns_keys import Keys
-from .dns_settings import LOCAL, Settings
+from .dns_settings import Settings
 
 
 class Keeper(Protocol):
@@ -43,6 +28,7 @@ class Keeper(Protocol):
     def term(self) -> int: ...
     def rival(self) -> str: ...
     def strangers(self) -> list[str]: ...
+    def trouble(self) -> str: ...
     def run(self, stop: threading.Event) -> None: ...
 
 
@@ -58,6 +44,8 @@ class ClusterView:
     """Set when a handover is asked for."""
     hold: threading.Event = field(default_factory=threading.Event)
     """Set while a handover is under way."""
+    able: bool = False
+    """Whether this server could take the writing over, as far as it knows."""
     vip: bool = False
     misses: int = 1
     healthy: bool = False
@@ -66,165 +54,6 @@ class ClusterView:
     seen: dict[str, float] = field(default_factory=dict)
     behind: dict[str, float] = field(default_factory=dict)
     lagging: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
-
-
-class Health:
-    """A file that keepalived tracks: 0 is well, 1 is not."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._last: bool | None = None
-
-    def report(self, healthy: bool) -> None:
-        """Write it where it changed."""
-        if healthy == self._last and self._path.exists():
-            return
-        write_whole(self._path, ("0\n" if healthy else "1\n").encode(), mode=0o644, durable=False)
-        self._last = healthy
-
-
-class Watchers:
-    """The threads that watch."""
-
-    def __init__(self, config: Settings, view: ClusterView, stop: threading.Event) -> None:
-        self._stand_back = StandBack(config.rival_patience * config.lease)
-        self._lease_thread: threading.Thread | None = None
-        self._config = config
-        self._view = view
-        self._stop = stop
-        self.health = Health(config.health_file)
-        self.lease = Health(config.lease_file)
-        self.offer = threading.Event()
-        self.offer.set()
-
-    def start(self, *others: Callable[[], None]) -> None:
-        """Begin. ``others`` are threads that the program cannot do without either."""
-        targets = (self._watch_local, self._watch_peers, self._watch_addresses, self._watch_epochs)
-        for target in (*targets, *others):
-            threading.Thread(target=self._guarded, args=(target,), daemon=True).start()
-        self._lease_thread = threading.Thread(
-            target=self._guarded, args=(self._keep_lease,), daemon=True
-        )
-        self._lease_thread.start()
-
-    def end(self) -> None:
-        """Wait until the lease is given back; to be called when all are told to stop."""
-        if self._lease_thread:
-            self._lease_thread.join(1.0)
-
-    def _guarded(self, target: Callable[[], None]) -> None:
-        """A watcher that fails takes the program down: systemd starts it afresh, and unhealthy meanwhile."""
-        try:
-            target()
-        except Exception as failure:  # a blind program must not go on
-            complain(f"{target} failed: {failure!r}")
-            self.health.report(False)
-            os._exit(70)
-
-    def _keep_lease(self) -> None:
-        self._view.keeper.run(self._stop)
-
-    def wish(self) -> None:
-        """Ask for the lease where this server is to write, or would have the VIP; else give it back."""
-        view = self._view
-        with view.lock:
-            wanted = view.healthy and (view.vip or self._stand_back.active)
-        view.keeper.want(wanted and not view.hold.is_set())
-
-    def report_lease(self) -> None:
-        """Tell keepalived whether this server has the lease, and whether it should not have the VIP without it."""
-        view = self._view
-        holds, rival = bool(view.keeper.tenure()), view.keeper.rival()
-        with view.lock:
-            vip, near = view.vip, rival in view.peers
-        before = self._stand_back.active
-        active = self._stand_back.look(
-            time.monotonic(), vip=vip, holds=holds, rival=rival, near=near
-        )
-        self.lease.report(holds)
-        if active == before:
-            return
-        if active:
-            complain(f"gives up the VIP: {rival} has the writer's lease")
-            self.offer.clear()
-            self.health.report(False)
-        else:
-            complain("may hold the VIP again")
-            self.offer.set()
-
-    def _watch_epochs(self) -> None:
-        """Tell the keeper of the lease which terms are written in the zones."""
-        zones = [names.parse(f"{zone}.") for zone in self._config.zones]
-        while not self._stop.is_set():
-            with closing(Client(DnsServer(LOCAL, self._config.port, 1.0))) as client:
-                for zone in zones:
-                    with contextlib.suppress(DebvisorError):
-                        last = epoch.latest(takeover.history(client, zone))
-                        self._view.keeper.learn(last.number if last else 0)
-            self._stop.wait(2.0)
-
-    def _watch_local(self) -> None:
-        config, view = self._config, self._view
-        questions = [Question(LOCAL, zone, config.port) for zone in config.zones]
-        while not self._stop.is_set():
-            began = time.monotonic()
-            answers = serials(ask(questions, config.local_budget))
-            with view.lock:
-                before = view.healthy
-                view.misses = 0 if answers else view.misses + 1
-                view.healthy = view.misses == 0 or (before and view.misses < 2)
-                if answers:
-                    view.own = answers[LOCAL]
-                changed = before != view.healthy
-                healthy = view.healthy
-            if changed:
-                complain(
-                    "the local server answers" if healthy else "the local server does not answer"
-                )
-                self.wish()
-                view.bell.set()
-            self.health.report(healthy and self.offer.is_set())
-            self._stop.wait(max(0.01, began + config.local_interval - time.monotonic()))
-
-    def _watch_peers(self) -> None:
-        config, view = self._config, self._view
-        keys = Keys(str(config.transfer_key))
-        while not self._stop.is_set():
-            began = time.monotonic()
-            answers = ask_peers(config, keys, config.peer_budget)
-            at = time.monotonic()
-            with view.lock:
-                count = len(view.peers)
-                for name, found in answers.items():
-                    view.peers[name] = found
-                    view.seen[name] = at
-                for name in [n for n, t in view.seen.items() if at - t > config.peer_patience]:
-                    view.peers.pop(name, None)
-                    view.seen.pop(name)
-                _note_behind(config, view, at)
-                _note_lagging(config, view, at)
-                changed = count != len(view.peers)
-            if changed:
-                view.bell.set()
-            self._stop.wait(max(0.01, began + config.peer_interval - time.monotonic()))
-
-    def _watch_addresses(self) -> None:
-        self.check_vip()
-        for _change in ip_addresses.changes():
-            self.check_vip()
-            if self._stop.is_set():
-                return
-
-    def check_vip(self) -> None:
-        """See whether the VIP is here."""
-        present = self._config.vips[0] in ip_addresses.here()
-        with self._view.lock:
-            changed = present != self._view.vip
-            self._view.vip = present
-        if changed:
-            complain(f"the VIP {'came' if present else 'left'}")
-            self.wish()
-            self._view.bell.set()
 
 
 def ask_peers(config: Settings, keys: Keys, budget: float) -> dict[str, dict[str, int]]:
@@ -241,7 +70,7 @@ def ask_peers(config: Settings, keys: Keys, budget: float) -> dict[str, dict[str
     }
 
 
-def _note_behind(config: Settings, view: ClusterView, at: float) -> None:
+def note_behind(config: Settings, view: ClusterView, at: float) -> None:
     """Keep since when each zone is behind another server, for the status and for dns-check."""
     for zone in config.zones:
         mine = view.own.get(zone)
@@ -254,7 +83,7 @@ def _note_behind(config: Settings, view: ClusterView, at: float) -> None:
             view.behind.setdefault(zone, at)
 
 
-def _note_lagging(config: Settings, view: ClusterView, at: float) -> None:
+def note_lagging(config: Settings, view: ClusterView, at: float) -> None:
     """Keep since when a peer has not reached the serial that we had then."""
     for name, found in view.peers.items():
         for zone in config.zones:

@@ -63,15 +63,18 @@ class ContentKeeper:
         config: Settings,
         lease: Callable[[], tuple[int, int]],
         serials: Callable[[], Mapping[str, int]],
+        able: Callable[[], bool],
     ) -> None:
         """Begin with nothing known.
 
         :param lease: gives the number of the lease in which this server writes, 0 for none, and its term.
         :param serials: gives the zones' serials here, as they were a moment ago: what did not move is not asked for.
+        :param able: tells whether this server could take the writing over, for the others to know.
         """
         self._config = config
         self._lease = lease
         self._serials = serials
+        self._able = able
         self.transfer_keys = Keys(str(config.transfer_key))
         self._role_keys = Keys(str(config.role_key))
         self._name_of = {server.address: server.name for server in config.peers}
@@ -85,6 +88,8 @@ class ContentKeeper:
         self._words: dict[tuple[str, str], Word] = {}
         self._suspected: dict[tuple[str, str], bool] = {}
         """Server and zone: whether it differed also after all was read again."""
+        self._able_at: dict[str, float] = {}
+        """When each server said last that it is able to write."""
         self._beyond: dict[str, tuple[int, float]] = {}
         """A serial that a zone had here, and when; the writer has not told of it or a later one since."""
 
@@ -116,6 +121,15 @@ class ContentKeeper:
         """Return the writer's last word on a zone."""
         with self._lock:
             return self._attested.get(zone)
+
+    def hears_of_able_primary(self) -> bool:
+        """Return whether another primary said lately that it is able to write."""
+        at = time.monotonic()
+        with self._lock:
+            return any(
+                at - self._able_at.get(name, float("-inf")) < FRESH
+                for name in self._config.other_primaries
+            )
 
     def has_listened(self) -> bool:
         """Return whether it had the time to hear every other server once."""
@@ -199,6 +213,10 @@ class ContentKeeper:
             return
         believed = attested is not None and attested.zone == zone and self._believes(name, attested)
         with self._lock:
+            if body.get("able") is True:
+                self._able_at[name] = word.at
+            else:
+                self._able_at.pop(name, None)
             self._words[name, zone] = word if believed else word._replace(attested=None)
             if believed and attested and attested.newer(self._attested.get(zone)):
                 self._attested[zone] = attested
@@ -333,6 +351,7 @@ class ContentKeeper:
             "agrees": attested is not None and content.past.get(attested.serial) == attested.digest,
             "attested": list(attested) if attested else None,
             "writes": bool(self._lease()[0]),
+            "able": self._able(),
         }
         datagram = sign(PURPOSE, json.dumps(body, separators=(",", ":")).encode(), key)
         if len(datagram) > LONGEST:

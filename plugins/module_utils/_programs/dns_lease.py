@@ -38,6 +38,10 @@ FENCE_SLACK = 0.1
 TRIES = 3
 STRANGE_FOR = 10.0
 """Seconds for which another electorate is remembered."""
+FENCE_GRACE = 0.25
+"""Seconds for which the kernel may not take the fence, as while nftables starts afresh, before the lease is let go."""
+FENCE_AGAIN = 2.0
+"""Seconds between two looks at a fence that is not in use."""
 DRAIN = 0.1
 """Seconds between the closing of the fence and the giving back: BIND ends what it had received."""
 
@@ -61,6 +65,35 @@ class Gate:
         self._open = False
         """The last call that succeeded was not :meth:`shut`."""
         self._set_for = (float("-inf"), False)
+        self._failing_since: float | None = None
+        self._again_at = float("-inf")
+        self.trouble = ""
+        """Why the kernel does not take the fence, since longer than :data:`FENCE_GRACE`."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last try failed."""
+        return self._failing_since is not None
+
+    def keep(self, until: float, *, clients: bool) -> float:
+        """Have it open until then; return until when that can be relied on: never, where the kernel takes no fence.
+
+        A fence that is not in use is looked at, too: who cannot close updates out must not ask for the lease.
+        """
+        try:
+            lasting = self.follow(until, clients=clients)
+            if not self._open and clock() >= self._again_at:
+                self._again_at = clock() + FENCE_AGAIN
+                self._fence.close()
+        except DebvisorError as failure:
+            self._failing_since = self._failing_since or clock()
+            self._again_at = float("-inf")
+            if clock() - self._failing_since < FENCE_GRACE:
+                return min(until, self._set_for[0])
+            self.trouble = str(failure)
+            return float("-inf")
+        self._failing_since, self.trouble = None, ""
+        return until if lasting else float("-inf")
 
     def shut(self) -> None:
         """Close it.
@@ -145,7 +178,7 @@ class LeaseKeeper:
     def open(self) -> None:
         """Listen, and close the fence, whatever an earlier life left.
 
-        :raises DebvisorError: where the fence stays as it is, or the address is not free.
+        :raises DebvisorError: where the address is not free.
         """
         own = self._addresses[self._config.node]
         try:
@@ -155,7 +188,7 @@ class LeaseKeeper:
                 f"UDP port {self._config.lease_port} of {own} cannot be used", why=str(cause)
             ) from cause
         if self._gate:
-            self._gate.shut()
+            self._gate.keep(float("-inf"), clients=False)
 
     def shut(self) -> None:
         """Let go of the address, after :meth:`run` ended."""
@@ -207,23 +240,39 @@ class LeaseKeeper:
                 name for name, at in self._strangers.items() if clock() - at < STRANGE_FOR
             )
 
-    def run(self, stop: threading.Event) -> None:
-        """Vote and ask until told to stop; then give the lease back.
+    def trouble(self) -> str:
+        """Return why this server cannot have the lease: the kernel takes no fence; empty where it does."""
+        return self._gate.trouble if self._gate else ""
 
-        :raises DebvisorError: where the fence cannot be set. It closes by itself; nobody is told that it did.
-        """
+    def run(self, stop: threading.Event) -> None:
+        """Vote and ask until told to stop; then give the lease back."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             selector.register(self._waker, selectors.EVENT_READ)
             while not stop.is_set() or self._candidate.wanted:
                 self._follow_wish(clock(), stop.is_set())
                 self._act(self._asking.address(self._candidate.tick(clock())))
+                self._watch_fence()
                 upcoming = self._drains_until or self._candidate.next_tick()
-                for key, _events in selector.select(min(0.2, max(0.0, upcoming - clock()))):
+                longest = 0.05 if self._gate and self._gate.failing else 0.2
+                for key, _events in selector.select(min(longest, max(0.0, upcoming - clock()))):
                     if key.fileobj == self._waker:
                         os.read(self._waker, 64)
                     else:
                         self._receive()
+
+    def _watch_fence(self) -> None:
+        """Try again what the kernel did not take; where it does not for long, ask no more.
+
+        The votes are not given back then: nothing but their end keeps another writer from beside a BIND that still
+        takes updates.
+        """
+        if self._gate is None:
+            return
+        self._settle()
+        if self._gate.trouble and self._candidate.wanted:
+            self._drains_until = None
+            self._candidate.want(False, clock())
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -235,10 +284,10 @@ class LeaseKeeper:
             wanted, known = self._wanted and not ends, self._known_term
         self._voter.learn(known)
         self._candidate.learn(known)
-        if wanted:
+        if wanted and not (self._gate and self._gate.failing and not self._candidate.wanted):
             self._drains_until = None
             self._act(self._asking.address(self._candidate.want(True, now)))
-        elif self._candidate.wanted and self._drains_until is None:
+        elif not wanted and self._candidate.wanted and self._drains_until is None:
             self._drains_until = now + DRAIN
             self._settle()
         elif self._drains_until is not None and now >= self._drains_until:
@@ -302,8 +351,8 @@ class LeaseKeeper:
         until = self._candidate.until if self._drains_until is None else float("-inf")
         with self._lock:
             serves = self._serves
-        if self._gate and not self._gate.follow(until, clients=serves):
-            until = float("-inf")
+        if self._gate:
+            until = self._gate.keep(until, clients=serves)
         rival = self._candidate.rival(now)
         with self._lock:
             had = self._until > now

@@ -23,7 +23,7 @@ from .._ports.host import command
 from .._ports.net import ip_addresses
 from . import dns_mend, dns_role_controller
 from .console import complain, tell
-from .dns_cluster_view import Health
+from .dns_offer import TrackedFile
 from .dns_role_status import read_state, show
 from .dns_settings import Settings
 from .dns_transitions import took_updates
@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = Settings.read(options.config)
         if options.verb == "unhealthy":
-            Health(config.health_file).report(False)
+            TrackedFile(config.health_file).report(False)
             return 0
         if options.verb == "release-vip":
             for address in ip_addresses.remove(config.vips):

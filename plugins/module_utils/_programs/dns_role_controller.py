@@ -10,7 +10,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core.durable import write_whole
@@ -24,10 +24,12 @@ from .._ports.host import service_manager
 from .._ports.net import neighbours
 from . import dns_mend
 from .console import complain, now
-from .dns_cluster_view import ClusterView, Watchers
+from .dns_cluster_view import ClusterView
 from .dns_lease import LeaseKeeper
+from .dns_offer import Offer
 from .dns_settings import Settings
 from .dns_transitions import Transitions, role_of
+from .dns_watchers import Watchers
 
 ANNOUNCE_PAUSE = 5.0
 """Seconds between two announcements of the VIP."""
@@ -160,8 +162,8 @@ class Controller:
         try:
             watchers.wish()
             self.act()
-            watchers.offer.clear()
-            watchers.health.report(False)
+            watchers.offer.withdraw("hands over", "a handover is under way")
+            watchers.offer.look()
             with contextlib.suppress(TimedOut):
                 wait_until(
                     self._let_go,
@@ -172,7 +174,7 @@ class Controller:
             complain(f"handed over; {', '.join(close)} was close behind")
             stop.wait(1.0)  # time for the other one to hold it before we stand by again
         finally:
-            watchers.offer.set()
+            watchers.offer.withdraw("hands over", "")
             self._view.hold.clear()
 
     def _close_primaries(self) -> tuple[bool, list[str]]:
@@ -210,10 +212,13 @@ class Controller:
         service_manager.notify("WATCHDOG=1")
         return not self.transitions.situation().vip, "the VIP is here"
 
-    def state(self, step: Step, unshared: Mapping[str, Any]) -> dict[str, Any]:
+    def state(
+        self, step: Step, unshared: Mapping[str, Any], hindered: Sequence[str]
+    ) -> dict[str, Any]:
         """Return what the state file holds.
 
         :param unshared: what became of updates that only a former writer had.
+        :param hindered: what keeps this server from writing.
         """
         config, seen = self._config, self.transitions.situation()
         at = time.monotonic()
@@ -250,6 +255,7 @@ class Controller:
                 if (zones := self.transitions.content.differing(name))
             },
             "unshared": unshared,
+            "hindered": hindered,
             "last": self.last,
             "handover_called_off": self.called_off,
             "heartbeat": at,
@@ -275,9 +281,10 @@ def run(config: Settings) -> int:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     keeper.open()
-    watchers = Watchers(config, view, stop)
     controller = Controller(config, view)
     transitions = controller.transitions
+    offer = Offer(config.health_file, transitions.content.hears_of_able_primary)
+    watchers = Watchers(config, view, stop, offer)
     keeper.others = transitions.content.hear
     transitions.begin()
     signal.signal(signal.SIGUSR1, ask)
@@ -300,13 +307,13 @@ def run(config: Settings) -> int:
         controller.renew_content()
         controller.announce()
         watchers.report_lease()
-        state = controller.state(step, mender.summary())
+        state = controller.state(step, mender.summary(), offer.hindrances)
         write_whole(
             config.state_file, (json.dumps(state) + "\n").encode(), mode=0o644, durable=False
         )
         line = controller.trouble or step.why
         service_manager.notify("WATCHDOG=1", *([f"STATUS={line}"] if line != said else []))
         said = line
-    watchers.health.report(False)
+    offer.end()
     watchers.end()
     return 0

@@ -56,7 +56,7 @@ class Transitions:
     def __init__(self, config: Settings, view: ClusterView) -> None:
         self._config = config
         self._view = view
-        self.content = ContentKeeper(config, self._writing, self._served)
+        self.content = ContentKeeper(config, self._writing, self._served, lambda: view.able)
         self._adoption = Adoption(config, self.content, complain)
         self.bind = Bind(config.link, config.zone_dir)
         self.lock = threading.Lock()

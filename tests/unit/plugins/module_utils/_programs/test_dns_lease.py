@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
 from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol.tsig import Key, render
+from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.update_fence import (
+    FenceFailed,
+)
 from ansible_collections.debvisor.hci.plugins.module_utils._programs import dns_lease
 from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_lease import (
+    FENCE_GRACE,
     FENCE_SLACK,
     Gate,
     LeaseKeeper,
@@ -37,14 +41,23 @@ class FakeFence:
         self.clients = False
         self.delay: Callable[[], None] = lambda: None
         self.calls: list[str] = []
+        self.gone = False
+        """Somebody removed the table."""
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if self.gone:
+            raise FenceFailed("no such table")
 
     def open(self, seconds: float, *, clients: bool) -> None:
-        self.calls.append("open")
+        self._call("open")
         self.delay()
         self.until, self.clients = dns_lease.clock() + seconds, clients
 
     def renew(self, seconds: float, *, clients: bool) -> bool:
         self.calls.append("renew")
+        if self.gone:
+            return False
         self.delay()
         if not self.lets_in:
             return False
@@ -52,7 +65,7 @@ class FakeFence:
         return True
 
     def close(self) -> None:
-        self.calls.append("close")
+        self._call("close")
         self.until = 0.0
 
     @property
@@ -122,6 +135,49 @@ def test_a_stall_on_the_way_to_a_renewal_does_not_open_what_had_closed(at: Time)
     fence.delay = lambda: setattr(at, "now", at.now + 2.0)
     assert not gate.follow(1001.2, clients=True)
     assert not fence.lets_in
+
+
+def test_a_fence_that_is_gone_for_a_moment_costs_nothing(at: Time) -> None:
+    fence = FakeFence()
+    gate = Gate(fence)
+    assert gate.keep(1001.0, clients=True) == 1001.0
+    fence.gone = True
+    assert gate.keep(1001.3, clients=True) == 1001.0, "what it was set for last"
+    at.now += FENCE_GRACE / 2
+    assert gate.keep(1001.3, clients=True) == 1001.0
+    assert (gate.failing, gate.trouble) == (True, "")
+    fence.gone = False
+    assert gate.keep(1001.3, clients=True) == 1001.3
+    assert not gate.failing
+
+
+def test_a_fence_that_stays_away_is_no_fence(at: Time) -> None:
+    fence = FakeFence()
+    gate = Gate(fence)
+    gate.keep(1010.0, clients=True)
+    fence.gone = True
+    gate.keep(1010.3, clients=True)
+    at.now += FENCE_GRACE
+    for until in (1010.3, 1010.6, float("-inf")):
+        assert gate.keep(until, clients=True) == float("-inf")
+        assert "no such table" in gate.trouble
+    fence.gone = False
+    gate.keep(float("-inf"), clients=True)
+    assert (gate.failing, gate.trouble) == (False, "")
+
+
+def test_a_fence_that_is_not_in_use_is_looked_at_now_and_then(at: Time) -> None:
+    fence = FakeFence()
+    gate = Gate(fence)
+    for _look in range(20):
+        gate.keep(float("-inf"), clients=False)
+        at.now += 0.2
+    assert fence.calls == ["close", "close"]
+    fence.gone = True
+    for _look in range(20):
+        gate.keep(float("-inf"), clients=False)
+        at.now += 0.2
+    assert gate.trouble
 
 
 class Cluster:
@@ -237,6 +293,26 @@ def test_a_program_that_ends_gives_it_back(cluster: Cluster) -> None:
     cluster.stop("n1")
     assert not cluster.fences["n1"].lets_in
     eventually(second.tenure)
+
+
+def test_who_lost_the_fence_asks_no_more_and_the_other_one_gets_it_when_the_votes_ran_out(
+    cluster: Cluster,
+) -> None:
+    """The program ended, was started again, and ended, with BIND open to all."""
+    first, second, _third = (cluster.start(name) for name in ("n1", "n2", "n3"))
+    first.want(True)
+    eventually(first.tenure)
+    cluster.fences["n1"].gone = True
+    began = time.monotonic()
+    eventually(first.trouble)
+    second.want(True)
+    eventually(second.tenure)
+    assert time.monotonic() - began > LEASE / 2, "its votes were given back"
+    assert not first.tenure()
+    second.want(False)
+    cluster.fences["n1"].gone = False
+    eventually(first.tenure)
+    assert first.trouble() == ""
 
 
 def test_without_a_majority_it_runs_out(cluster: Cluster) -> None:

@@ -118,6 +118,9 @@ class HoldingKeeper:
     def strangers(self) -> list[str]:
         return []
 
+    def trouble(self) -> str:
+        return ""
+
 
 def controller(config: Settings, *, vip: bool) -> Controller:
     view = ClusterView(HoldingKeeper(), vip=vip, misses=0, healthy=True, own={ZONE: 10})
@@ -161,13 +164,18 @@ class FakeWatchers:
     """Notes what is told, and lets the VIP go when it is offered no more."""
 
     def __init__(self, view: ClusterView) -> None:
-        self.offer, self.health, self._view = threading.Event(), self, view
+        self.offer, self._view = self, view
         self.said: list[str] = []
+        self.withdrawn = ""
 
     def wish(self) -> None:
         self.said.append("gives the lease back" if self._view.hold.is_set() else "wishes")
 
-    def report(self, healthy: bool) -> None:
+    def withdraw(self, source: str, why: str) -> None:
+        self.withdrawn = why
+
+    def look(self) -> None:
+        assert self.withdrawn
         self.said.append("lets go")
         self._view.vip = False
 
@@ -179,7 +187,7 @@ def handed_over(found: Controller) -> tuple[list[str], ClusterView]:
     view.asked.set()
     found.transitions._wrote_in = 1
     found.hand_over(watchers, stop)
-    assert watchers.offer.is_set() is ("lets go" in watchers.said)
+    assert watchers.withdrawn == ""
     assert not view.asked.is_set()
     assert not view.hold.is_set()
     return watchers.said, view
