@@ -8,16 +8,22 @@ It imports the standard library and a few small modules of ours alone, so that i
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from .._ports.dns.dns_probe import Answer, Question, ask
 from .console import complain
-from .dns_concerns import BEHIND_LIMIT, OK, STALE_AFTER, UNKNOWN, UNSERVED, concerns
+from .dns_concerns import BEHIND_LIMIT, OK, STALE, STALE_AFTER, UNKNOWN, UNSERVED, concerns
 
 BUDGET = 0.5
+CHECKED, HEALTH = "dns-checked", "dns-health"
+"""Files beside the state file: this program touches the first one, and dns-role the second one, some times a second."""
+SILENT_FOR = 1.5
+"""Seconds since dns-role did: it hangs, and nobody renews its lease."""
 LOCAL = "127.0.0.1"
 REFUSED = 5
 """The rcode of a server that does not know the zone (RFC 1035 section 4.1.1)."""
@@ -70,6 +76,11 @@ def main(arguments: list[str]) -> int:
             state = json.load(stream)
     except (OSError, ValueError):
         state = None
+    folder = os.path.dirname(state_file)
+    _touch(os.path.join(folder, CHECKED))
+    if (silent := _age(os.path.join(folder, HEALTH))) > SILENT_FOR:
+        complain(f"dns-check: dns-role hangs, for {silent:.1f} s")
+        return STALE
     code, why = judge(
         ask(questions, BUDGET),
         state,
@@ -80,3 +91,17 @@ def main(arguments: list[str]) -> int:
     if code:
         complain(f"dns-check: {why}")
     return code
+
+
+def _touch(path: str) -> None:
+    """Note the present time at a file."""
+    with contextlib.suppress(OSError), open(path, "ab"):
+        os.utime(path)
+
+
+def _age(path: str) -> float:
+    """Return for how many seconds a file has not been touched; 0 where it is not there."""
+    try:
+        return time.time() - os.stat(path).st_mtime
+    except OSError:
+        return 0.0

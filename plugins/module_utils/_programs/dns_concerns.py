@@ -53,7 +53,7 @@ def concerns(
     elif state.get("vip") and state.get("healthy") and not state.get("lease", True):
         yield Concern("the VIP is here, and this node does not get the writer's lease")
     for why in state.get("hindered", ()):
-        yield Concern(f"{why}: this node does not write")
+        yield Concern(why)
     if state.get("strangers"):
         others = ", ".join(state["strangers"])
         yield Concern(f"{others}: has other DNS servers in its settings; run debvisor.hci.dns_ha")

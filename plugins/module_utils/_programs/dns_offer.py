@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -25,9 +27,14 @@ class TrackedFile:
         self._last: bool | None = None
 
     def report(self, well: bool) -> None:
-        """Write it where it changed."""
-        if well == self._last and self._path.exists():
-            return
+        """Write it where it changed; else touch it, so that dns-check sees that this program is alive.
+
+        Touching (IN_ATTRIB, inotify(7)) does not wake keepalived up.
+        """
+        if well == self._last:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self._path)
+                return
         write_whole(self._path, ("0\n" if well else "1\n").encode(), mode=0o644, durable=False)
         self._last = well
 

@@ -25,6 +25,8 @@ from .._ports.dns.dns_server import DnsServer
 from .._ports.net import ip_addresses
 from .console import complain
 from .dns_cluster_view import ClusterView, ask_peers, note_behind, note_lagging
+from .dns_disk import DiskWatch
+from .dns_keepalived import KeepalivedWatch
 from .dns_keys import Keys
 from .dns_offer import Offer, TrackedFile
 from .dns_settings import LOCAL, Settings
@@ -43,10 +45,18 @@ class Watchers:
         self._stop = stop
         self.lease = TrackedFile(config.lease_file)
         self.offer = offer
+        self._disk = DiskWatch(config.zone_dir)
+        self._keepalived = KeepalivedWatch(config.checked_file)
 
     def start(self, *others: Callable[[], None]) -> None:
         """Begin. ``others`` are threads that the program cannot do without either."""
-        targets = (self._watch_local, self._watch_peers, self._watch_addresses, self._watch_epochs)
+        targets = (
+            self._watch_local,
+            self._watch_peers,
+            self._watch_addresses,
+            self._watch_epochs,
+            self._watch_disk,
+        )
         for target in (*targets, *others):
             threading.Thread(target=self._guarded, args=(target,), daemon=True).start()
         self._lease_thread = threading.Thread(
@@ -132,7 +142,10 @@ class Watchers:
                 view.bell.set()
             self.offer.withdraw("answers", "" if healthy else "the local server does not answer")
             self.offer.hinder("fence", view.keeper.trouble())
+            self.offer.hinder("disk", self._disk.trouble())
             self.offer.look()
+            if config.primary:
+                self._keepalived.look()
             view.able = self.offer.able
             self._stop.wait(max(0.01, began + config.local_interval - time.monotonic()))
 
@@ -157,6 +170,9 @@ class Watchers:
             if changed:
                 view.bell.set()
             self._stop.wait(max(0.01, began + config.peer_interval - time.monotonic()))
+
+    def _watch_disk(self) -> None:
+        self._disk.run(self._stop)
 
     def _watch_addresses(self) -> None:
         self.check_vip()

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the debvisor.hci contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""systemd, in a few lines: its notify socket (sd_notify(3)), and whether a service has processes."""
+"""systemd, in a few lines: its notify socket (sd_notify(3)), and the processes of a service."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 SLICE = Path("/sys/fs/cgroup/system.slice")
+PROC = Path("/proc")
 
 
 def notify(*states: str) -> None:
@@ -29,5 +30,21 @@ def has_processes(service: str) -> bool:
     """Return whether a process of the service lives (cgroups(7), ``cgroup.events``), without asking systemd."""
     try:
         return "populated 1" in (SLICE / service / "cgroup.events").read_text()
+    except OSError:
+        return False
+
+
+def processes(service: str) -> list[int]:
+    """Return the processes of the service (cgroups(7), ``cgroup.procs``), without asking systemd."""
+    try:
+        return [int(line) for line in (SLICE / service / "cgroup.procs").read_text().split()]
+    except OSError:
+        return []
+
+
+def is_stopped(process: int) -> bool:
+    """Return whether a process is stopped by a signal or a tracer (proc_pid_stat(5))."""
+    try:
+        return (PROC / str(process) / "stat").read_text().rpartition(")")[2].split()[0] in "Tt"
     except OSError:
         return False

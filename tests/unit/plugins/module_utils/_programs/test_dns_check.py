@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +136,28 @@ def test_no_configuration_is_not_healthy(
     assert "usage: dns-check FILE" in capsys.readouterr().err
 
 
+def test_a_dns_role_that_hangs_is_not_healthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It did not say so, and its last words are fresh: the lease runs out long before they are old."""
+    configuration, health = tmp_path / "dns.json", tmp_path / dns_check.HEALTH
+    told = state(heartbeat=time.monotonic())
+    (tmp_path / "state").write_text(json.dumps(told))
+    configuration.write_text(
+        json.dumps({"port": 9, "zones": ["z.test"], "state_file": f"{tmp_path}/state"})
+    )
+    monkeypatch.setattr(dns_check, "ask", lambda questions, budget: {QUESTION: GOOD})
+    health.write_text("0\n")
+    assert dns_check.main([str(configuration)]) == dns_concerns.OK
+    assert (tmp_path / dns_check.CHECKED).stat().st_mtime == pytest.approx(time.time(), abs=60)
+    os.utime(health, (1, time.time() - dns_check.SILENT_FOR - 0.1))
+    assert dns_check.main([str(configuration)]) == dns_concerns.STALE
+    assert "dns-role hangs, for 1." in capsys.readouterr().err
+
+
 def test_it_needs_the_standard_library_alone(tmp_path: Path) -> None:
     path = tmp_path / "dns.json"
-    path.write_text(json.dumps({"port": 9, "zones": ["z.test"], "state_file": "none"}))
+    path.write_text(json.dumps({"port": 9, "zones": ["z.test"], "state_file": f"{tmp_path}/state"}))
     program = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r});"
         "from plugins.module_utils._programs.dns_check import main;"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,13 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.now = 100.0
         self.other_able = True
-        self._file = folder / "health"
-        self.offer = Offer(self._file, lambda: self.other_able)
+        self.file = folder / "health"
+        self.offer = Offer(self.file, lambda: self.other_able)
         self.offer.withdraw("answers", "")
 
     def offers(self) -> bool:
         self.offer.look()
-        return self._file.read_text() == "0\n"
+        return self.file.read_text() == "0\n"
 
 
 @pytest.fixture
@@ -74,6 +75,15 @@ def test_who_cannot_write_goes_on_answering_where_nobody_else_can(place: Place) 
     assert not place.offers(), "the other one may be on its way to writing"
     place.now += 0.2
     assert place.offers()
+
+
+def test_each_look_shows_that_the_program_lives(place: Place) -> None:
+    assert place.offers()
+    os.utime(place.file, (0, 0))
+    assert place.offers()
+    assert place.file.stat().st_mtime > 0
+    place.file.unlink()
+    assert place.offers(), "it is written again where somebody removed it"
 
 
 def test_a_program_that_ends_offers_nothing(place: Place) -> None:

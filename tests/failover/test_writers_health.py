@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the debvisor.hci contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A writer that is there and cannot write: its disk is full, a program of it hangs, or the kernel lost the fence."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.failover.test_failover import assert_all_there, outage
+from tests.lab.cluster import Cluster, eventually
+
+ROLE = "/usr/libexec/debvisor/dns-role"
+ZONES = "/var/lib/bind"
+ROOM = "24m"
+
+
+def concerns(cluster: Cluster, node: str) -> list[str]:
+    return list(cluster.status(node)["concerns"])
+
+
+def without_concern(cluster: Cluster, node: str) -> None:
+    eventually(f"{node} has no concern", lambda: not concerns(cluster, node))
+
+
+@contextlib.contextmanager
+def small_disk(cluster: Cluster, node: str) -> Iterator[None]:
+    """Let the zones of a node be on a disk of their own, which is small. It follows meanwhile and afterwards."""
+    away = "/run/zones-aside"
+    cluster.run(
+        node,
+        f"systemctl stop named && cp -a {ZONES} {away} && mount -t tmpfs -o size={ROOM} zones {ZONES}"
+        f" && chown bind:bind {ZONES} && cp -a {away}/. {ZONES}/ && systemctl start named",
+    )
+    try:
+        yield
+    finally:
+        cluster.run(
+            node,
+            f"systemctl stop named; rm -rf {away}; umount --lazy {ZONES}; systemctl start named",
+        )
+
+
+def test_a_full_disk(cluster: Cluster) -> None:
+    """Every update was answered with SERVFAIL, the VIP stayed, and nobody was told."""
+    holder = cluster.other(cluster.holder())
+    with small_disk(cluster, holder):
+        cluster.whole()
+        cluster.run(cluster.holder(), f"{ROLE} handover")
+        assert cluster.holder() == holder
+        fill = f"dd if=/dev/zero of={ZONES}/filler bs=64k 2>/dev/null; true"
+        client, _holder = outage(cluster, "disk full", lambda name: cluster.run(name, fill))
+        assert cluster.holder() == cluster.other(holder)
+        assert any(f"{ZONES} has no room" in each for each in concerns(cluster, holder))
+        cluster.run(holder, f"rm {ZONES}/filler")
+        without_concern(cluster, holder)
+        assert_all_there(cluster, client)
+    cluster.whole()
+
+
+def test_keepalived_hangs(cluster: Cluster) -> None:
+    """It kept the VIP, and was not heard of any more: the other one took the VIP as well."""
+    client, holder = outage(
+        cluster, "keepalived stopped", lambda name: cluster.run(name, "pkill -STOP -x keepalived")
+    )
+    assert "keepalived is stopped: it is killed" in cluster.run(
+        holder, "journalctl -u dns-role --since -1min --no-pager"
+    )
+    assert_all_there(cluster, client)
+    without_concern(cluster, holder)
+
+
+def test_dns_role_hangs(cluster: Cluster) -> None:
+    """Nobody renewed the lease, and the VIP stayed for ten seconds where no update was taken."""
+    holder = cluster.holder()
+    try:
+        client, _holder = outage(
+            cluster,
+            "dns-role stopped",
+            lambda name: cluster.run(name, "systemctl kill -s STOP dns-role.service"),
+        )
+        assert cluster.status(cluster.other(holder))["role"] == "writer"
+    finally:
+        cluster.run(holder, "systemctl kill -s CONT dns-role.service")
+    assert_all_there(cluster, client)
+    without_concern(cluster, holder)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 8.0])
+def test_the_fence_is_lost(cluster: Cluster, seconds: float) -> None:
+    """dns-role ended, was started and ended again, with BIND open to all meanwhile."""
+    holder = cluster.holder()
+
+    def strike(node: str) -> None:
+        cluster.run(
+            node,
+            "systemd-run --quiet --collect sh -c 'nft delete table inet debvisor_dns;"
+            f" sleep {seconds}; nft --file /etc/debvisor/dns-gate.nft'",
+        )
+
+    started = cluster.run(holder, "systemctl show --value -p NRestarts dns-role")
+    client, _holder = outage(cluster, f"fence lost for {seconds:g} s", strike)
+    time.sleep(max(0.0, seconds - 6.0))
+    moved = cluster.holder() != holder
+    assert moved is (seconds > 1)
+    without_concern(cluster, holder)
+    assert cluster.run(holder, "systemctl show --value -p NRestarts dns-role") == started
+    assert_all_there(cluster, client)
