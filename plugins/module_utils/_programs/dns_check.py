@@ -22,7 +22,7 @@ from .dns_concerns import BEHIND_LIMIT, OK, STALE, STALE_AFTER, UNKNOWN, UNSERVE
 BUDGET = 0.5
 CHECKED, HEALTH = "dns-checked", "dns-health"
 """Files beside the state file: this program touches the first one, and dns-role the second one, some times a second."""
-SILENT_FOR = 1.5
+SILENT_FOR = 1.0
 """Seconds since dns-role did: it hangs, and nobody renews its lease."""
 LOCAL = "127.0.0.1"
 REFUSED = 5
@@ -80,6 +80,7 @@ def main(arguments: list[str]) -> int:
     _touch(os.path.join(folder, CHECKED))
     if (silent := _age(os.path.join(folder, HEALTH))) > SILENT_FOR:
         complain(f"dns-check: dns-role hangs, for {silent:.1f} s")
+        _withdraw(os.path.join(folder, HEALTH))
         return STALE
     code, why = judge(
         ask(questions, BUDGET),
@@ -91,6 +92,12 @@ def main(arguments: list[str]) -> int:
     if code:
         complain(f"dns-check: {why}")
     return code
+
+
+def _withdraw(path: str) -> None:
+    """Tell keepalived at once, which acts on this program's word only when it says so twice. dns-role takes it back."""
+    with contextlib.suppress(OSError), open(path, "w") as stream:
+        stream.write("1\n")
 
 
 def _touch(path: str) -> None:

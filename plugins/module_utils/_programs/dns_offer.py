@@ -25,18 +25,20 @@ class TrackedFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last: bool | None = None
+        self._mark = 0
 
     def report(self, well: bool) -> None:
-        """Write it where it changed; else touch it, so that dns-check sees that this program is alive.
+        """Write it where it changed, here or by dns-check; else touch it, so dns-check sees that this program lives.
 
         Touching (IN_ATTRIB, inotify(7)) does not wake keepalived up.
         """
-        if well == self._last:
-            with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):
+            if well == self._last and self._path.stat().st_mtime_ns == self._mark:
                 os.utime(self._path)
+                self._mark = self._path.stat().st_mtime_ns
                 return
         write_whole(self._path, ("0\n" if well else "1\n").encode(), mode=0o644, durable=False)
-        self._last = well
+        self._last, self._mark = well, self._path.stat().st_mtime_ns
 
 
 class Offer:

@@ -27,6 +27,9 @@ from .dns_cluster_view import ClusterView, ask_peers
 from .dns_content import ContentKeeper
 from .dns_settings import LOCAL, Settings
 
+ASK_AGAIN = 0.2
+"""Seconds between two questions for what a pull still lacks."""
+
 
 def role_of(in_force: str) -> Role:
     """Read the role off the configuration's name."""
@@ -283,16 +286,22 @@ class Transitions:
                 else:  # the serial may be the one that we have
                     self.content.suspect(zone)
                     self.bind.retransfer(zone)
-        half = time.monotonic() + self._config.pull_patience / 2
+        began = asked = time.monotonic()
         forced = False
 
         def level() -> tuple[bool, str]:
-            nonlocal forced
-            left = self._left(step)
-            if left and not forced and time.monotonic() > half:
+            nonlocal asked, forced
+            left, at = self._left(step), time.monotonic()
+            if left and not forced and at - began > self._config.pull_patience / 2:
                 forced = True
                 for zone in left:
                     self.bind.retransfer(zone)
+            elif left and step.server in self._config.other_primaries and at - asked > ASK_AGAIN:
+                # BIND passes a question over while one is under way, and that one may be for the VIP: itself by now.
+                asked = at
+                for zone in left:
+                    with contextlib.suppress(DebvisorError):
+                        self.bind.refresh(zone)
             return not left, f"{step.server} is still ahead in {', '.join(left)}"
 
         wait_until(

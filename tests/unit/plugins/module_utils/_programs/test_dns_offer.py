@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+import time
 from pathlib import Path
 
 import pytest
@@ -79,9 +79,13 @@ def test_who_cannot_write_goes_on_answering_where_nobody_else_can(place: Place) 
 
 def test_each_look_shows_that_the_program_lives(place: Place) -> None:
     assert place.offers()
-    os.utime(place.file, (0, 0))
+    before = place.file.stat()
+    time.sleep(0.02)
     assert place.offers()
-    assert place.file.stat().st_mtime > 0
+    assert place.file.stat().st_mtime_ns > before.st_mtime_ns
+    assert place.file.stat().st_ino == before.st_ino, "keepalived is not woken up"
+    place.file.write_text("1\n")
+    assert place.offers(), "dns-check took the offer back while this program hung"
     place.file.unlink()
     assert place.offers(), "it is written again where somebody removed it"
 
