@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.failover.test_failover import assert_all_there, outage
 from tests.lab.cluster import Cluster, eventually
+from tests.random_faults.faults import ZONES, small_disk
 
 ROLE = "/usr/libexec/debvisor/dns-role"
-ZONES = "/var/lib/bind"
-ROOM = "24m"
 
 
 def concerns(cluster: Cluster, node: str) -> list[str]:
@@ -25,24 +22,6 @@ def concerns(cluster: Cluster, node: str) -> list[str]:
 
 def without_concern(cluster: Cluster, node: str) -> None:
     eventually(f"{node} has no concern", lambda: not concerns(cluster, node))
-
-
-@contextlib.contextmanager
-def small_disk(cluster: Cluster, node: str) -> Iterator[None]:
-    """Let the zones of a node be on a disk of their own, which is small. It follows meanwhile and afterwards."""
-    away = "/run/zones-aside"
-    cluster.run(
-        node,
-        f"systemctl stop named && cp -a {ZONES} {away} && mount -t tmpfs -o size={ROOM} zones {ZONES}"
-        f" && chown bind:bind {ZONES} && cp -a {away}/. {ZONES}/ && systemctl start named",
-    )
-    try:
-        yield
-    finally:
-        cluster.run(
-            node,
-            f"systemctl stop named; rm -rf {away}; umount --lazy {ZONES}; systemctl start named",
-        )
 
 
 def test_a_full_disk(cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from tests.lab.layout import Lab, Node
+from tests.lab.layout import NODE_COUNT, Lab, Node
 from tests.lab.report import LabError
 
 
@@ -147,7 +147,9 @@ def _overlay_text(lab: Lab) -> str:
         }
         for node in lab.nodes
     }
-    return json.dumps({"debvisor": {"hosts": hosts}}, indent=2) + "\n"
+    more: dict[str, None] = {node.name: None for node in lab.nodes[NODE_COUNT:]}
+    inventory = {"debvisor": {"hosts": hosts}, "dns_secondaries": {"hosts": more}}
+    return json.dumps(inventory, indent=2) + "\n"
 
 
 def _reverse_zone(subnet: IPv4Network | IPv6Network) -> str:

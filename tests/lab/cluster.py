@@ -225,8 +225,9 @@ class Cluster:
     def resume(self, name: str) -> None:
         nodes.resume(self.host, self.node(name))
 
-    def cut(self, name: str, peers: list[str]) -> None:
-        verbs.cut(self.host, self.lab, self.node(name), [self.node(peer) for peer in peers])
+    def cut(self, name: str, peers: list[str], *, one_way: bool = False) -> None:
+        others = [self.node(peer) for peer in peers]
+        verbs.cut(self.host, self.lab, self.node(name), others, one_way=one_way)
 
     def mend(self) -> None:
         verbs.mend(self.host, self.lab, None)

@@ -22,6 +22,7 @@ BUILD = CHECKOUT / "build"
 FIRST_LAB = "debvisor-lab"
 DOMAIN = "debvisor.test"
 NODE_COUNT = 3
+"""Nodes that ``inventories/lab`` knows. ``DEBVISOR_LAB_NODES`` adds secondaries to a lab of another name."""
 VIP_HOST_PART = 10
 
 
@@ -98,6 +99,13 @@ def current_lab() -> Lab:
             "it becomes part of container and network names",
             "use a short name of lower case letters, digits and dashes, or unset it for the default lab",
         )
+    count = os.environ.get("DEBVISOR_LAB_NODES", str(NODE_COUNT))
+    if not (re.fullmatch("[3-9]", count) and (suffix or int(count) == NODE_COUNT)):
+        raise LabError(
+            f"DEBVISOR_LAB_NODES='{count}' is not usable",
+            "the default lab has three nodes, a lab with a name three to nine",
+            "set DEBVISOR_LAB_NAME, too, or unset it",
+        )
     slot = 1 + zlib.crc32(suffix.encode()) % 250 if suffix else 0
     name = f"{FIRST_LAB}-{suffix}" if suffix else FIRST_LAB
     subnet4 = IPv4Network(f"10.77.{slot}.0/24")
@@ -109,6 +117,6 @@ def current_lab() -> Lab:
         subnet4=subnet4,
         subnet6=subnet6,
         nodes=tuple(
-            _node(name, slot, subnet4, subnet6, number) for number in range(1, NODE_COUNT + 1)
+            _node(name, slot, subnet4, subnet6, number) for number in range(1, int(count) + 1)
         ),
     )

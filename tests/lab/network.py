@@ -20,6 +20,7 @@ from tests.lab.report import LabError
 
 NETWORK_CONFIGS = Path("/etc/containers/networks")
 Pair = tuple[str, str]
+"""A sender, and who does not hear it."""
 
 
 # The network ---------------------------------------------------------------------------------------------------------
@@ -115,8 +116,21 @@ def partitions(lab: Lab) -> set[Pair]:
     return {tuple(pair) for pair in stored}
 
 
-def cut(host: Host, lab: Lab, node: Node, peers: Iterable[Node], pids: dict[str, int]) -> None:
-    wanted = partitions(lab) | {_pair(node, peer) for peer in peers}
+def cut(
+    host: Host,
+    lab: Lab,
+    node: Node,
+    peers: Iterable[Node],
+    pids: dict[str, int],
+    *,
+    one_way: bool = False,
+) -> None:
+    """Drop what the node sends to these peers, and unless ``one_way`` what they send to it."""
+    wanted = set(partitions(lab))
+    for peer in peers:
+        wanted.add((node.name, peer.name))
+        if not one_way:
+            wanted.add((peer.name, node.name))
     apply(host, lab, wanted, pids)
 
 
@@ -130,9 +144,8 @@ def apply(host: Host, lab: Lab, wanted: set[Pair], pids: dict[str, int]) -> None
     ports = {name: _bridge_port(host, pid) for name, pid in pids.items()}
     rules = [
         f'iifname "{ports[source]}" oifname "{ports[target]}" counter drop'
-        for first, second in sorted(wanted)
-        if first in ports and second in ports
-        for source, target in ((first, second), (second, first))
+        for source, target in sorted(wanted)
+        if source in ports and target in ports
     ]
     table = _table(lab)
     chain = "\n".join(["type filter hook forward priority filter; policy accept;", *rules])
@@ -161,11 +174,6 @@ def _bridge_port(host: Host, pid: int) -> str:
         f"no interface {index} on this host",
         "run `make lab-down`, then `make lab`",
     )
-
-
-def _pair(one: Node, other: Node) -> Pair:
-    first, second = sorted((one.name, other.name))
-    return first, second
 
 
 def _table(lab: Lab) -> str:

@@ -111,10 +111,8 @@ def _print_nodes(lab: Lab, reports: Sequence[Report], groups: dict[str, list[str
 
 
 def _print_partitions(lab: Lab) -> None:
-    for first, second in sorted(network.partitions(lab)):
-        print(
-            f"cut: {first} and {second} do not reach each other (undo: python3 -m tests.lab mend)"
-        )
+    for source, target in sorted(network.partitions(lab)):
+        print(f"cut: {source} does not reach {target} (undo: python3 -m tests.lab mend)")
 
 
 def _print_zones(lab: Lab, reports: Sequence[Report]) -> None:

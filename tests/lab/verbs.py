@@ -80,8 +80,11 @@ def start(host: Host, lab: Lab, node: Node) -> None:
     say(node.name, f"is ready after {watch}")
 
 
-def cut(host: Host, lab: Lab, node: Node, peers: list[Node]) -> None:
-    """Cut a node off from these peers, or from all of them; the host still reaches it."""
+def cut(host: Host, lab: Lab, node: Node, peers: list[Node], *, one_way: bool = False) -> None:
+    """Cut a node off from these peers, or from all of them; the host still reaches it.
+
+    :param one_way: the node still hears them.
+    """
     if node in peers:
         raise LabError(
             f"cannot cut {node.name} off from itself",
@@ -90,11 +93,10 @@ def cut(host: Host, lab: Lab, node: Node, peers: list[Node]) -> None:
         )
     _require(host, lab, node, running=True)
     chosen = peers or [peer for peer in lab.nodes if peer != node]
-    network.cut(host, lab, node, chosen, nodes.pids(host, lab))
-    say(
-        node.name,
-        f"is cut off from {', '.join(peer.name for peer in chosen)}; the host still reaches it",
-    )
+    network.cut(host, lab, node, chosen, nodes.pids(host, lab), one_way=one_way)
+    names = ", ".join(peer.name for peer in chosen)
+    what = f"is not heard by {names}" if one_way else f"is cut off from {names}"
+    say(node.name, f"{what}; the host still reaches it")
 
 
 def mend(host: Host, lab: Lab, node: Node | None) -> None:
@@ -147,7 +149,7 @@ def _renew_partitions(host: Host, lab: Lab) -> None:
         network.apply(host, lab, wanted, nodes.pids(host, lab))
         say(
             "network",
-            "still cut: " + ", ".join(f"{first}-{second}" for first, second in sorted(wanted)),
+            "still cut: " + ", ".join(f"{source} to {target}" for source, target in sorted(wanted)),
         )
 
 
