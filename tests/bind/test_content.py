@@ -447,6 +447,27 @@ def tell(known: ContentKeeper, config: Settings, at: str = THERE, **change: Any)
     known.hear(sign(PURPOSE, json.dumps({**BODY, **change}).encode(), key), at)
 
 
+def test_who_says_that_it_is_able_to_write_is_believed_for_a_moment(
+    config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = ContentKeeper(config, lambda: (0, 0), dict, bool)
+    other = next(iter(config.other_primaries))
+    at = next(server.address for server in config.peers if server.name == other)
+    tell(known, config, at, **{"from": other})
+    assert known.says_able(other) is None, "a former version does not say"
+    tell(known, config, at, **{"from": other, "able": False})
+    assert known.says_able(other) is False
+    assert not known.hears_of_able_primary()
+    tell(known, config, at, **{"from": other, "able": True})
+    assert known.hears_of_able_primary()
+    tell(known, config, able=True)
+    assert known.says_able("n3") is True
+    later = time.monotonic() + dns_content.FRESH
+    monkeypatch.setattr(dns_content.time, "monotonic", lambda: later)
+    assert known.says_able(other) is None
+    assert not known.hears_of_able_primary()
+
+
 @pytest.mark.parametrize("key", [key_text("transfer"), key_text("all", secret_of("guessed"))])
 def test_only_primaries_attest(primary: Named, config: Settings, key: str) -> None:
     """A node that has the key of transfers alone signs as well as it can."""

@@ -107,8 +107,11 @@ def _touch(path: str) -> None:
 
 
 def _age(path: str) -> float:
-    """Return for how many seconds a file has not been touched; 0 where it is not there."""
+    """Return for how many seconds dns-role has not touched a file; 0 where it is not there.
+
+    It is touched with the time of the monotonic clock, which nobody steps.
+    """
     try:
-        return time.time() - os.stat(path).st_mtime
+        return time.monotonic() - os.stat(path).st_mtime
     except OSError:
         return 0.0

@@ -88,8 +88,8 @@ class ContentKeeper:
         self._words: dict[tuple[str, str], Word] = {}
         self._suspected: dict[tuple[str, str], bool] = {}
         """Server and zone: whether it differed also after all was read again."""
-        self._able_at: dict[str, float] = {}
-        """When each server said last that it is able to write."""
+        self._told_able: dict[str, tuple[bool, float]] = {}
+        """Whether each server said that it is able to write, and when."""
         self._beyond: dict[str, tuple[int, float]] = {}
         """A serial that a zone had here, and when; the writer has not told of it or a later one since."""
 
@@ -124,12 +124,13 @@ class ContentKeeper:
 
     def hears_of_able_primary(self) -> bool:
         """Return whether another primary said lately that it is able to write."""
-        at = time.monotonic()
+        return any(self.says_able(name) for name in self._config.other_primaries)
+
+    def says_able(self, server: str) -> bool | None:
+        """Return whether a server said lately that it is able to write; None where it says nothing about it."""
         with self._lock:
-            return any(
-                at - self._able_at.get(name, float("-inf")) < FRESH
-                for name in self._config.other_primaries
-            )
+            able, at = self._told_able.get(server, (None, float("-inf")))
+        return able if time.monotonic() - at < FRESH else None
 
     def has_listened(self) -> bool:
         """Return whether it had the time to hear every other server once."""
@@ -213,10 +214,8 @@ class ContentKeeper:
             return
         believed = attested is not None and attested.zone == zone and self._believes(name, attested)
         with self._lock:
-            if body.get("able") is True:
-                self._able_at[name] = word.at
-            else:
-                self._able_at.pop(name, None)
+            if isinstance(able := body.get("able"), bool):  # a former version does not tell
+                self._told_able[name] = (able, word.at)
             self._words[name, zone] = word if believed else word._replace(attested=None)
             if believed and attested and attested.newer(self._attested.get(zone)):
                 self._attested[zone] = attested

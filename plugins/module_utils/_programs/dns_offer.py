@@ -30,15 +30,21 @@ class TrackedFile:
     def report(self, well: bool) -> None:
         """Write it where it changed, here or by dns-check; else touch it, so dns-check sees that this program lives.
 
-        Touching (IN_ATTRIB, inotify(7)) does not wake keepalived up.
+        Its time of modification is on the monotonic clock, which nobody steps. Touching it (IN_ATTRIB, inotify(7)) does
+        not wake keepalived up.
         """
+        if well != self._last or self._modified() != self._mark:
+            content = b"0\n" if well else b"1\n"
+            write_whole(self._path, content, mode=0o644, durable=False)
+            self._last = well
+        self._mark = time.monotonic_ns()
         with contextlib.suppress(FileNotFoundError):
-            if well == self._last and self._path.stat().st_mtime_ns == self._mark:
-                os.utime(self._path)
-                self._mark = self._path.stat().st_mtime_ns
-                return
-        write_whole(self._path, ("0\n" if well else "1\n").encode(), mode=0o644, durable=False)
-        self._last, self._mark = well, self._path.stat().st_mtime_ns
+            os.utime(self._path, ns=(self._mark, self._mark))
+
+    def _modified(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            return self._path.stat().st_mtime_ns
+        return -1
 
 
 class Offer:

@@ -201,6 +201,8 @@ class Controller:
         def lacking(name: str) -> str:
             if name not in seen.peers:
                 return "does not answer"
+            if content.says_able(name) is False:
+                return "says that it is not able to write"
             if differing := content.differing(name):
                 return f"holds other content of {', '.join(differing)}"
             late = [zone for zone in self._config.zones if behind(name, zone)]

@@ -78,6 +78,5 @@ class UpdateFence:
     def _run(self, commands: Iterable[str]) -> None:
         status, _output, error = self._nft.cmd("".join(commands))
         if status != 0:
-            raise FenceFailed(
-                "the packet filter did not take the writer's lease", why=error.strip()
-            )
+            first = error.strip().partition("\n")[0]
+            raise FenceFailed("the packet filter did not take the writer's lease", why=first)

@@ -139,6 +139,9 @@ def test_a_handover_that_is_called_off_says_why_and_what_to_do(
     found = controller(config, vip=True)
     found._view.peers["n2"] = {ZONE: 9}
     assert found._unfit() == {"n2": f"lacks changes of {ZONE}"}
+    found._view.peers["n2"] = {ZONE: 10}
+    monkeypatch.setattr(found.transitions.content, "says_able", {"n2": False}.get)
+    assert found._unfit() == {"n2": "says that it is not able to write"}
     found._view.peers.clear()
     assert found._unfit() == {"n2": "does not answer"}
     written = iter(
