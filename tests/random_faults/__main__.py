@@ -11,9 +11,13 @@ import json
 import sys
 import time
 
-from tests.lab.cluster import Cluster
+from tests.checkout import expose
 from tests.lab.layout import BUILD
-from tests.random_faults.run import run
+
+expose()  # what follows imports the collection
+
+from tests.lab.cluster import Cluster  # noqa: E402
+from tests.random_faults.run import run  # noqa: E402
 
 
 def main() -> int:

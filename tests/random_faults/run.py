@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -33,7 +32,7 @@ class Outcome:
     seed: int
     servers: int
     seconds: float = 0.0
-    faults: Counter[str] = field(default_factory=Counter)
+    faults: dict[str, int] = field(default_factory=dict)
     acknowledged: Mapping[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
@@ -75,5 +74,6 @@ def _strike(world: World, outcome: Outcome) -> Iterator[str]:
     with ExitStack() as stack:
         for fault in chosen:
             yield stack.enter_context(fault(world))
-            outcome.faults[fault.__name__] += 1
+            name = fault.__name__
+            outcome.faults[name] = outcome.faults.get(name, 0) + 1
         time.sleep(world.draw.uniform(*LASTS))
