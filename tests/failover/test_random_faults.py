@@ -21,3 +21,4 @@ def test_nothing_is_lost_and_nobody_has_two_writers(cluster: Cluster, minutes: i
     assert not outcome.wrong, f"seed {seed}"
     assert sum(outcome.acknowledged.values()) > 100 * minutes
     assert outcome.faults
+    assert all(outcome.acknowledged.values()), "a writer wrote nothing"

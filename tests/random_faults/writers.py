@@ -20,20 +20,14 @@ from tests.lab.layout import Node
 PACE = 0.1
 """Seconds between two updates of one writer."""
 ON_A_NODE = """
-import pathlib, re, time
-import dns.query, dns.rcode, dns.tsigkeyring, dns.update
-text = pathlib.Path("/etc/debvisor/keys/debvisor-node.key").read_text()
-name, algorithm, secret = re.search(r'key "?([^" ]+)"?.*algorithm "?([^";]+)"?;.*secret "([^"]+)"', text, re.S).groups()
-ring = dns.tsigkeyring.from_text({{name: (algorithm, secret)}})
-for number in range(10**9):
-    owner = "{prefix}%d.{zone}." % number
-    message = dns.update.UpdateMessage("{zone}", keyring=ring, keyalgorithm=algorithm)
-    message.add(dns.name.from_text(owner), 60, "A", "10.201.%d.%d" % (number // 250 % 250, number % 250))
-    try:
-        if dns.query.udp(message, "{vip}", timeout=1.0).rcode() == dns.rcode.NOERROR:
-            print(owner, flush=True)
-    except Exception:
-        pass
+import itertools, subprocess, time
+command = "nsupdate -k /etc/debvisor/keys/debvisor-node.key -t 1 -u 1 -r 0".split()
+for number in itertools.count():
+    owner = f"{prefix}{{number}}.{zone}."
+    address = f"10.201.{{number // 250 % 250}}.{{number % 250}}"
+    text = f"server {vip}\\nzone {zone}\\nupdate add {{owner}} 60 A {{address}}\\nsend\\n"
+    if not subprocess.run(command, input=text, text=True, capture_output=True).returncode:
+        print(owner, flush=True)
     time.sleep({pace})
 """
 
