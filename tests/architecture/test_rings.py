@@ -87,6 +87,23 @@ def test_runs_are_counted(tmp_path: Path) -> None:
     ) == Counts(5, 0, 0)
 
 
+def test_faults_are_told_in_few_lines(tmp_path: Path) -> None:
+    report = tmp_path / "dns.xml"
+    pytest_ring = Ring("dns", "", (), (), 1)
+    assert maps.broken(pytest_ring, "", report) == []
+    error = '<testcase classname="t" name="{}"><error message="not\n settled"/></testcase>'
+    failure = '<testcase classname="t" name="a"><failure message="{}"/></testcase>'
+    cases = [failure.format("x" * 999), *map(error.format, "bc"), '<testcase name="d"/>']
+    report.write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
+    assert maps.broken(pytest_ring, "", report) == [
+        f"t::a: {'x' * maps.FAULT}",
+        "t::b and 1 more: not settled",
+    ]
+    static = maps.parse(maps.MAP.read_text()).named(["static"])[0]
+    output = "mypy ok 2 s\n\x1b[31mruff    FAILED   0.1 s  3 files\n    a.py\n\x1b[0mdocs ok 1 s\n"
+    assert maps.broken(static, output, report) == ["ruff    FAILED   0.1 s  3 files\n    a.py"]
+
+
 @pytest.mark.parametrize(
     ("status", "counts", "dirty", "moved", "why"),
     [

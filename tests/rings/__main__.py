@@ -61,7 +61,7 @@ class Outcome:
     counts: Counts
     seconds: float
     broken: Sequence[str] = ()
-    """The tests that failed, and what each says first."""
+    """What failed, and what it says first."""
 
     @property
     def passed(self) -> bool:
@@ -112,8 +112,8 @@ class Runner:
             stream(self._rings.end, self._environment(), "")
         print()
         for outcome in self.outcomes:
-            for name in outcome.broken:
-                print(f"{outcome.ring.name}: {name}")
+            for fault in outcome.broken if not outcome.passed else ():
+                print(f"{outcome.ring.name}: {fault}")
         for outcome in self.outcomes:
             print(outcome)
         return len(self.outcomes) == len(chosen) and all(each.passed for each in self.outcomes)
@@ -162,7 +162,7 @@ class Runner:
             status, output = stream(ring.command, environment, prefix)
         seconds = time.monotonic() - started
         counts = maps.counted(ring, output, junit)
-        outcome = Outcome(ring, status, counts, seconds, maps.broken(junit))
+        outcome = Outcome(ring, status, counts, seconds, maps.broken(ring, output, junit))
         self.outcomes.append(outcome)
         if self._keep_record:
             self._record(outcome, commit, changed, prefix)

@@ -20,6 +20,8 @@ from tests.rings.reach import reached
 
 MAP = Path(__file__).with_name("rings.toml")
 RECORD = Path(__file__).with_name("record.json")
+FAULT = 600
+"""Letters that are told of one fault."""
 COVERED = ("plugins", "roles", "playbooks", "tests")
 """Every path below these belongs to a ring by more than ``*``."""
 
@@ -37,6 +39,8 @@ class Ring:
     before: tuple[str, ...] = ()
     count: str = ""
     """What in its output holds a count; without it the counts come from pytest."""
+    fault: str = ""
+    """What in its output tells a fault; without it they come from pytest."""
     nodes: bool = False
     """It needs the converged lab."""
     in_test: bool = False
@@ -115,6 +119,7 @@ def parse(text: str) -> Rings:
             given["budget"],
             tuple(given.get("before", ())),
             given.get("count", ""),
+            given.get("fault", ""),
             given.get("nodes", False),
             given.get("in_test", False),
             tuple(dict.fromkeys(each for each in spread(given["paths"], followed) if each != "*")),
@@ -158,8 +163,7 @@ class Counts:
 def counted(ring: Ring, output: str, junit: Path) -> Counts:
     """Return what a run did, from its output or from pytest's report."""
     if ring.count:
-        plain = re.sub(r"\x1b\[[\d;]*m", "", output)
-        return Counts(sum(map(int, re.findall(ring.count, plain, re.MULTILINE))), 0, 0)
+        return Counts(sum(map(int, re.findall(ring.count, _plain(output), re.MULTILINE))), 0, 0)
     if not junit.is_file():
         return Counts(0, 0, 0)
     suites = list(ElementTree.parse(junit).iter("testsuite"))
@@ -171,18 +175,27 @@ def counted(ring: Ring, output: str, junit: Path) -> Counts:
     return Counts(total("tests") - failed - skipped, failed, skipped)
 
 
-def broken(junit: Path) -> list[str]:
-    """Name the tests that failed and what each says first, from pytest's report; none where there is no report."""
+def _plain(output: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", output)
+
+
+def broken(ring: Ring, output: str, junit: Path) -> list[str]:
+    """Say what failed, from the output or from pytest's report, in few lines: who reads it may see no others.
+
+    One fault often lets many tests fail in the same words: they are told once, and counted.
+    """
+    if ring.fault:
+        return [found.group()[:FAULT] for found in re.finditer(ring.fault, _plain(output), re.M)]
     if not junit.is_file():
         return []
-    faults = [
-        (case, fault)
-        for case in ElementTree.parse(junit).iter("testcase")
-        for fault in [*case.findall("failure"), *case.findall("error")]
-    ]
+    alike: dict[str, list[str]] = {}
+    for case in ElementTree.parse(junit).iter("testcase"):
+        for fault in [*case.findall("failure"), *case.findall("error")]:
+            said = " ".join(fault.get("message", "").split())[:FAULT]
+            alike.setdefault(said, []).append(f"{case.get('classname')}::{case.get('name')}")
     return [
-        f"{case.get('classname')}::{case.get('name')}: {' '.join(fault.get('message', '').split())[:400]}"
-        for case, fault in faults
+        f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {said}"
+        for said, names in alike.items()
     ]
 
 
