@@ -287,6 +287,7 @@ def test_no_key_no_transfer(cluster: Cluster) -> None:
         assert cluster.transfer(str(node.address4), cluster.key("xfer"))
 
 
+@pytest.mark.long
 def test_a_run_that_fails_puts_in_force_what_it_rendered(cluster: Cluster, tmp_path: Path) -> None:
     """The next run would find it rendered and announce nothing. That one leaves the other primary out, and mends it."""
     control = ControlNode(cluster.lab)

@@ -23,7 +23,6 @@ from .._ports.host import command
 from .._ports.net import ip_addresses
 from . import dns_mend, dns_role_controller
 from .console import complain, tell
-from .dns_offer import TrackedFile
 from .dns_role_status import read_state, show
 from .dns_settings import Settings
 from .dns_transitions import took_updates
@@ -111,9 +110,6 @@ def main(arguments: list[str] | None = None) -> int:
     verbs.add_parser("boot", help="make this server a follower before named starts")
     verbs.add_parser("handover", help="give the VIP and the writing to another primary")
     verbs.add_parser("version", help="show a hash over the code")
-    verbs.add_parser(
-        "unhealthy", help="report to keepalived that this server must not hold the VIP"
-    )
     verbs.add_parser("release-vip", help="take the VIP off this server; run when keepalived ends")
     shown = verbs.add_parser("status", help="show role, quorum and serials")
     shown.add_argument("--json", action="store_true")
@@ -123,9 +119,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         config = Settings.read(options.config)
-        if options.verb == "unhealthy":
-            TrackedFile(config.health_file).report(False)
-            return 0
         if options.verb == "release-vip":
             for address in ip_addresses.remove(config.vips):
                 complain(f"keepalived ended and left {address} here: it is removed")
