@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core import settings
+from ansible_collections.debvisor.hci.plugins.module_utils._core.errors import Refused
 from ansible_collections.debvisor.hci.plugins.module_utils._dns.protocol import (
     names,
     rdata,
@@ -291,6 +292,120 @@ def test_a_server_that_does_not_sign_its_answers_is_none(
     assert serials(ask([question], 0.5, Keys(str(tmp_path / "wrong.key")).sign)) == {}
 
 
+def test_a_word_that_comes_again_is_passed_over(
+    primary: Named, other: Named, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hears it can send it again, with the address of who said it."""
+    known, said = keeper(config), list[bytes]()
+    able = True
+    there = ContentKeeper(_as(config, "n2"), lambda: LEASE, dict, lambda: able)
+    monkeypatch.setattr(there, "_client", lambda: client_of(other))
+    there.look(lambda datagram, to: said.append(datagram))
+    known.hear(said[0], ELSEWHERE)
+    assert known.says_able("n2") is True
+    able = False
+    there.look(into(known, ELSEWHERE))
+    known.hear(said[0], ELSEWHERE)
+    assert known.says_able("n2") is False
+    fresh = keeper(config)
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() + 2 * dns_content.FUDGE)
+    fresh.hear(said[0], ELSEWHERE)
+    assert fresh.says_able("n2") is None
+
+
+def attested_by_n2(there: Named, config: Settings, known: ContentKeeper) -> None:
+    """Let n2 write there in a lease, and tell us."""
+    writer = ContentKeeper(_as(config, "n2"), lambda: LEASE, dict, bool)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "_client", lambda: client_of(there))
+        writer.look(into(known, ELSEWHERE))
+
+
+def test_a_serial_that_was_raised_in_vain_is_no_later_content(
+    primary: Named, other: Named, config: Settings
+) -> None:
+    """We began to write, and did not get through. Another one wrote from the serial of before, in a younger term."""
+    known = keeper(config)
+    known.look(nowhere)
+    with client_of(primary) as client:
+        takeover.take_over(client, APEX, epoch.leap(1, 1), [Epoch(6, 1, "n1", "t")])
+    with client_of(other) as client:
+        takeover.take_over(client, APEX, epoch.leap(1, 0), [Epoch(7, 1, "n2", "t")])
+    host(other, "a", 1)
+    attested_by_n2(other, config, known)
+    assert not known.is_as_attested(NAME)
+    assert known.differing("n1") == [NAME]
+
+
+def test_a_serial_of_the_same_writer_is_later_content(
+    primary: Named, other: Named, config: Settings
+) -> None:
+    with client_of(other) as client:
+        takeover.take_over(client, APEX, epoch.leap(1, 0), [Epoch(7, 1, "n2", "t")])
+    known = keeper(config)
+    attested_by_n2(other, config, known)
+    with client_of(primary) as client:
+        takeover.take_over(client, APEX, epoch.leap(1, 0) + 5, [Epoch(7, 1, "n2", "t")])
+    assert known.is_as_attested(NAME)
+
+
+@pytest.mark.parametrize("late", [rdata.A, rdata.TXT])
+def test_what_came_over_is_proved_by_the_way_from_what_was_attested(
+    primary: Named, other: Named, config: Settings, late: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """n3 has what n2 attested, and an update more: one that a client may make, or one that none may."""
+    known, n3 = keeper(config), next(each for each in SERVERS if each.name == "n3")
+    host(other, "a", 1)
+    attested_by_n2(other, config, known)
+    add(
+        other,
+        "late" if late == rdata.A else "",
+        late,
+        b"\xc0\0\2\2" if late == rdata.A else b"\2hi",
+    )
+    monkeypatch.setattr(known, "_client", lambda: client_of(other))  # the zone came over from there
+    adoption = Adoption(config, known, print)
+    assert not known.is_as_attested(NAME, afresh=True)
+    assert adoption.leads_here(NAME, n3) is (late == rdata.A)
+
+
+def test_an_epoch_begins_with_all_that_a_secondary_has(
+    primary: Named, other: Named, config: Settings
+) -> None:
+    """In one message: whatever ends us on the way, the raised serial never stands for less."""
+    known = keeper(config)
+    known.look(nowhere)
+    host(other, "a", 1)
+    attested_by_n2(other, config, known)
+    host(other, "late", 2)
+    adopted = Adoption(config, known, print).collect(seen(1, 3))[NAME]
+    assert adopted.together is not None
+    changes, start = adopted.together
+    assert start == 2
+    with client_of(primary) as client:
+        takeover.take_over(client, APEX, epoch.leap(1, 0), [Epoch(8, start, "n1", "t")], changes)
+        assert client.soa(APEX).serial == epoch.leap(1, 0)
+    assert {"a.example.test. A", "late.example.test. A"} <= set(held(primary))
+
+
+def test_nothing_is_taken_over_without_the_lease(
+    primary: Named, other: Named, config: Settings
+) -> None:
+    known = keeper(config)
+    known.look(nowhere)
+    host(other, "a", 1)
+    adoption = Adoption(config, known, print)
+    adopted = adoption.collect(seen(1, 2))[NAME]
+
+    def lost() -> None:
+        raise Refused("the lease was lost")
+
+    with client_of(primary) as client, pytest.raises(Refused):
+        adoption.make(client, NAME, Epoch(1, 1, "n1", "t"), adopted, lost)
+    assert "a.example.test. A" not in held(primary)
+
+
 def taken_over(primary: Named, other: Named, config: Settings, known: ContentKeeper) -> list[str]:
     """Take over as dns-role does; return what it logs."""
     log: list[str] = []
@@ -303,7 +418,7 @@ def taken_over(primary: Named, other: Named, config: Settings, known: ContentKee
         begun = Epoch(1, own, "n1", "t")
         takeover.take_over(client, APEX, epoch.leap(own, 0), [begun])
         for zone, each in adopted.items():
-            adoption.make(client, zone, begun, each)
+            adoption.make(client, zone, begun, each, lambda: None)
     adoption.report(adopted)
     return [line.partition(": /")[0] for line in log]
 
@@ -444,7 +559,9 @@ def tell(known: ContentKeeper, config: Settings, at: str = THERE, **change: Any)
     """Let n3, or who is at another address, say something, signed with the key that every server has."""
     key = Keys(str(config.transfer_key)).current()
     assert key is not None
-    known.hear(sign(PURPOSE, json.dumps({**BODY, **change}).encode(), key), at)
+    known.hear(
+        sign(PURPOSE, json.dumps({**BODY, "at": time.time_ns(), **change}).encode(), key), at
+    )
 
 
 def test_who_says_that_it_is_able_to_write_is_believed_for_a_moment(

@@ -17,13 +17,13 @@ from pathlib import Path
 from .._core import settings
 from .._core.audit import Audit
 from .._core.durable import write_whole
-from .._core.errors import DebvisorError
+from .._core.errors import DebvisorError, TimedOut, Unreachable
 from .._dns.protocol import names, rdata, zone_file
 from .._dns.protocol.client import Client
 from .._dns.protocol.incremental import Delta, Record, difference
 from .._dns.protocol.serials import ahead
 from .._dns.writer import takeover
-from .._dns.writer.adoption import Grants, Taken, take
+from .._dns.writer.adoption import LARGEST, Grants, Taken, take
 from .._dns.writer.content import Content
 from .._dns.writer.epoch import Epoch
 from .._dns.writer.writer import Situation
@@ -53,6 +53,15 @@ class Adopted:
     @property
     def proved(self) -> int:
         return len(self.taken.proved.changes) if self.taken.proved else 0
+
+    @property
+    def together(self) -> tuple[list[bytes], int | None] | None:
+        """All changes in their order, and where the epoch begins with them; None where one update cannot hold them."""
+        steps = [*([self.taken.proved] if self.taken.proved else []), *self.taken.trusted]
+        changes = [change for step in steps for update in step.updates() for change in update]
+        if sum(map(len, changes)) > LARGEST:
+            return None
+        return changes, self.taken.proved.start if self.taken.proved else None
 
     @property
     def trusted(self) -> list[Record]:
@@ -137,10 +146,45 @@ class Adoption:
             raise ValueError(f"{zone} moved meanwhile")
         return (difference(serial, sets, news.serial, news.whole),)
 
-    def make(self, server: Client, zone: str, begun: Epoch, adopted: Adopted) -> None:
-        """Make the changes on the server that has just begun an epoch. What fails is left to a person.
+    def leads_here(self, zone: str, server: ServerEntry) -> bool:
+        """Return whether a zone that was fetched is what the writer attested, and after that what clients may change.
+
+        :param server: where it was fetched, which is asked for the way.
+        :raises DebvisorError: where it does not answer.
+        :raises ValueError: where it tells another way.
+        """
+        attested = self._keeper.attested(zone)
+        if attested is None:
+            return False
+        held = self._keeper.settled(zone)
+        with self._client(server.address) as client:
+            way = client.changes(
+                names.parse(f"{zone}."),
+                attested.serial,
+                largest=LARGEST_ANSWER,
+                patience=self._config.adopt_patience,
+            )
+        if way.whole is not None:
+            return False
+        before = held.before(way.deltas)
+        if (before.serial, before.digest) != (attested.serial, attested.digest):
+            return False
+        return not take(before, way.deltas, attested, grants_of(self._config, zone)).refused
+
+    def make(
+        self,
+        server: Client,
+        zone: str,
+        begun: Epoch,
+        adopted: Adopted,
+        check: Callable[[], None],
+    ) -> None:
+        """Make the changes on the server that has just begun an epoch. What it refuses is left to a person.
 
         The epoch begins later once all that was attested is there.
+
+        :param check: raises where this server may not go on.
+        :raises DebvisorError: where it may not, or BIND does not answer.
         """
         apex, taken = names.parse(f"{zone}."), adopted.taken
         for step in (*([taken.proved] if taken.proved else []), *taken.trusted):
@@ -149,10 +193,13 @@ class Adoption:
                 mine = begun
                 if step.start is not None and whole and number == len(updates):
                     mine = replace(begun, start=step.start)
+                check()
                 try:
                     takeover.go_on(server, apex, begun, mine, records)
                     begun = mine
                 except (DebvisorError, ValueError) as failure:
+                    if unanswered(failure):
+                        raise
                     if whole:
                         self._log(f"{zone}: a change from {adopted.source} failed: {failure}")
                     whole = False
@@ -200,6 +247,11 @@ class Adoption:
             before=None,
             after={"from": adopted.source, "attested": adopted.proved, "report": path},
         )
+
+
+def unanswered(failure: Exception) -> bool:
+    """Tell whether no answer came: an answer that cannot be used is a server's way, too, to refuse a message."""
+    return isinstance(failure, TimedOut) or type(failure) is Unreachable
 
 
 def _ahead(seen: Situation, server: ServerEntry) -> list[str]:

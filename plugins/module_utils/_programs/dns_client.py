@@ -12,9 +12,9 @@ from .._ports.host.files import Files
 
 
 def signing_client(
-    address: str, port: int, timeout: float, key_file: str
+    address: str, port: int, timeout: float, key_file: str, source: str = ""
 ) -> tuple[Client, KeySource]:
     """Return a client that signs, and where its keys come from."""
     files = Files()
     keys = KeySource(key_file, files.read, files.listing)
-    return Client(DnsServer(address, port, timeout), keys, reject=keys.reject), keys
+    return Client(DnsServer(address, port, timeout, source), keys, reject=keys.reject), keys

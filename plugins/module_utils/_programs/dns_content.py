@@ -13,7 +13,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,6 +21,7 @@ from .._core.errors import DebvisorError
 from .._dns.protocol import names
 from .._dns.protocol.client import Client
 from .._dns.protocol.serials import reached
+from .._dns.writer import epoch, takeover
 from .._dns.writer.attestation import Attestation, attest, whole_number
 from .._dns.writer.content import Content
 from .._dns.writer.signed_text import LONGEST, sign, verified
@@ -30,6 +31,10 @@ from .dns_settings import LOCAL, Settings
 PURPOSE = b"debvisor zone "
 PAUSE = 0.5
 """Seconds between two looks."""
+SOON = 0.1
+"""The same for the writer, where its serial moves: the sooner it attests, the less is left to trust when it dies."""
+FUDGE = 300.0
+"""Seconds by which the clocks of two servers may differ, as for TSIG (RFC 8945 section 10)."""
 WHOLE_AGAIN = 300.0
 """Seconds after which a whole zone is read again: a file that was changed by hand has the serial that it had."""
 SUSPECT_AGAIN = 2.0
@@ -53,6 +58,8 @@ class Word(NamedTuple):
     attested: Attestation | None
     writes: bool
     at: float
+    said_at: int
+    """Nanoseconds on the teller's wall clock: a word that is no later than the last one is a repeated one."""
 
 
 class ContentKeeper:
@@ -156,6 +163,10 @@ class ContentKeeper:
         with self._lock:
             attested = self._attested.get(zone)
             ours = held.past.get(attested.serial) if attested else None
+        if attested is not None and ours is None and self._passed_over(zone, held, attested):
+            self.suspect(zone)
+            return False
+        with self._lock:
             if attested is None or ours is None:
                 return not afresh
             if ours == attested.digest:
@@ -170,6 +181,12 @@ class ContentKeeper:
             self._suspected[self._config.node, zone] = True
             self._beyond.pop(zone, None)
 
+    def trust(self, zone: str) -> None:
+        """Take a zone of this server for the writer's: it was seen to be."""
+        with self._lock:
+            self._suspected.pop((self._config.node, zone), None)
+            self._beyond.pop(zone, None)
+
     # --- the thread
 
     def run(self, stop: threading.Event) -> None:
@@ -177,13 +194,21 @@ class ContentKeeper:
         family = socket.AF_INET6 if ":" in self._config.address else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as channel:
             channel.bind((self._config.address, 0))
-            while not stop.wait(PAUSE):
-                self.look(channel.sendto)
+            due, told = 0.0, dict[str, int]()
+            while not stop.wait(SOON):
+                serials, at = dict(self._serials()), time.monotonic()
+                if at >= due:
+                    due, told = at + PAUSE, serials
+                    self.look(channel.sendto)
+                elif self._lease()[0]:
+                    moved = [zone for zone in serials if serials[zone] != told.get(zone)]
+                    told = serials
+                    self.look(channel.sendto, moved)
 
-    def look(self, send: Send) -> None:
-        """Follow every zone once, compare, and tell the others."""
+    def look(self, send: Send, zones: Iterable[str] | None = None) -> None:
+        """Follow every zone, or these, once, compare, and tell the others."""
         self._notice_restart()
-        for zone in self._config.zones:
+        for zone in self._config.zones if zones is None else zones:
             with contextlib.suppress(DebvisorError, ValueError):
                 content = self._attest(zone)
                 self._compare(zone, content)
@@ -207,13 +232,19 @@ class ContentKeeper:
                 attested,
                 body["writes"] is True,
                 time.monotonic(),
+                int(body["at"]),
             )
         except (ValueError, KeyError, TypeError):
             return
         if self._name_of.get(address) != name or zone not in self._config.zones:
             return
+        if abs(time.time() - word.said_at / 1e9) > FUDGE:
+            return
         believed = attested is not None and attested.zone == zone and self._believes(name, attested)
         with self._lock:
+            last = self._words.get((name, zone))
+            if last is not None and word.said_at <= last.said_at:
+                return
             if isinstance(able := body.get("able"), bool):  # a former version does not tell
                 self._told_able[name] = (able, word.at)
             self._words[name, zone] = word if believed else word._replace(attested=None)
@@ -242,6 +273,20 @@ class ContentKeeper:
     def _forget(self, zone: str) -> None:
         with self._lock:
             self._contents.pop(zone, None)
+
+    def _passed_over(self, zone: str, content: Content, attested: Attestation) -> bool:
+        """Return whether a zone went past an attested serial without the epoch in which that was attested.
+
+        Its serial was raised by a server that began to write and did not get through: the later writer's updates are
+        not in it, for all that it has the higher serial.
+
+        :raises DebvisorError: where the local server does not tell.
+        """
+        if not reached(content.serial, attested.serial) or content.serial == attested.serial:
+            return False
+        with self._client() as client:
+            last = epoch.latest(takeover.history(client, names.parse(f"{zone}.")))
+        return last is None or last.number < attested.term
 
     def _due(self, zone: str) -> bool:
         with self._lock:
@@ -351,6 +396,7 @@ class ContentKeeper:
             "attested": list(attested) if attested else None,
             "writes": bool(self._lease()[0]),
             "able": self._able(),
+            "at": time.time_ns(),
         }
         datagram = sign(PURPOSE, json.dumps(body, separators=(",", ":")).encode(), key)
         if len(datagram) > LONGEST:

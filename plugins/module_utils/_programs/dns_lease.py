@@ -168,7 +168,7 @@ class LeaseKeeper:
         self._lock = threading.Lock()
         """Over what follows, which other threads read and write."""
         self._wanted = False
-        self._serves = False
+        self._serves = 0
         self._known_term = 0
         self._until = float("-inf")
         self._tenure = 0
@@ -203,10 +203,13 @@ class LeaseKeeper:
         if changed:
             self._wake()
 
-    def serve(self, serves: bool) -> None:
-        """Let updates of clients pass while there is a lease, or not: BIND is the writer, or is not."""
+    def serve(self, tenure: int) -> None:
+        """Let updates of clients pass while this server has the lease of that number: BIND is the writer in it.
+
+        With 0 none pass. In a later lease none do either until this is called anew: another server may have written.
+        """
         with self._lock:
-            changed, self._serves = serves != self._serves, serves
+            changed, self._serves = tenure != self._serves, tenure
         if changed:
             self._wake()
 
@@ -352,7 +355,8 @@ class LeaseKeeper:
         with self._lock:
             serves = self._serves
         if self._gate:
-            until = self._gate.keep(until, clients=serves)
+            clients = bool(serves) and serves == self._candidate.tenure
+            until = self._gate.keep(until, clients=clients)
         rival = self._candidate.rival(now)
         with self._lock:
             had = self._until > now

@@ -18,7 +18,7 @@ from typing import Any
 
 from .._core import settings
 from .._core.audit import Audit
-from .._core.durable import write_whole
+from .._core.durable import sync_folder, write_whole
 from .._core.errors import Conflict, DebvisorError
 from .._core.waiting import SystemClock
 from .._dns.protocol import names, rdata, signing, wire, zone_file
@@ -56,7 +56,9 @@ def keep(bind: Bind, config: Settings) -> None:
         aside.mkdir(parents=True, mode=0o700)
         kept = [zone for zone in config.zones if bind.keep_copy(zone, aside)]
         if kept:
+            sync_folder(aside)
             os.replace(aside, config.former / stamp)
+            sync_folder(config.former)
     except OSError as cause:
         raise NotKept(
             "what was written here could not be copied",
@@ -107,7 +109,11 @@ class Mender:
     def _waiting(self) -> list[Path]:
         if not self._config.former.is_dir():
             return []
-        return sorted(path for folder in self._folders() for path in folder.glob("*.zone.jnl"))
+        try:
+            return sorted(path for folder in self._folders() for path in folder.glob("*.zone.jnl"))
+        except OSError as trouble:
+            self._complain(self._config.former, str(trouble))
+            return []
 
     def _folders(self) -> list[Path]:
         return sorted(
@@ -115,9 +121,11 @@ class Mender:
         )
 
     def _reports(self) -> list[Path]:
-        return sorted(
-            self._config.unshared.glob("*.report.json"), key=lambda path: path.stat().st_mtime
-        )
+        found = []
+        for path in self._config.unshared.glob("*.report.json"):
+            with contextlib.suppress(FileNotFoundError):  # an operator removed it just now
+                found.append((path.stat().st_mtime, path))
+        return [path for _time, path in sorted(found)]
 
     def _work(self) -> None:
         while not self._stop.wait(0.5):

@@ -39,10 +39,16 @@ def boot(config: Settings) -> int:
             dns_mend.keep(bind, config)
         except DebvisorError as failure:
             complain(f"starts closed: {failure}")
-            bind.point_to("closed")
+            _point_to(bind, "closed")
             return 0
-    bind.point_to("follower")
+    _point_to(bind, "follower")
     return 0
+
+
+def _point_to(bind: Bind, name: str) -> None:
+    """Put a configuration in force, where it is not: a disk that takes no writes is no reason not to answer."""
+    if bind.in_force() != name:
+        bind.point_to(name)
 
 
 def handover(config: Settings) -> int:

@@ -106,6 +106,14 @@ class Settings:
         """Return a client of the server behind the VIP, for a ``with`` statement."""
         return self.client(self.vips[0], timeout, key_file)
 
+    def own_vip(self, timeout: float) -> closing[Client]:
+        """Return a client of this server at the VIP, with the key of roles, for a ``with`` statement.
+
+        It speaks from the VIP, too, so that nothing reaches another server that has the VIP meanwhile.
+        """
+        address = self.vips[0]
+        return closing(signing_client(address, self.port, timeout, str(self.role_key), address)[0])
+
     def client(self, address: str, timeout: float, key_file: Path | None = None) -> closing[Client]:
         """Return a client of one server, for a ``with`` statement."""
         if key_file is None:

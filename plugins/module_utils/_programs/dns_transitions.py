@@ -9,8 +9,9 @@ import contextlib
 import dataclasses
 import threading
 import time
+from collections.abc import Sequence
 
-from .._core.errors import DebvisorError
+from .._core.errors import Conflict, DebvisorError
 from .._core.waiting import wait_until
 from .._dns.protocol import names
 from .._dns.protocol.client import Client
@@ -22,7 +23,7 @@ from .._ports.dns.bind import Bind
 from .._ports.dns.dns_probe import Question, ask, serials
 from . import dns_mend
 from .console import complain, now
-from .dns_adoption import Adoption
+from .dns_adoption import Adopted, Adoption, unanswered
 from .dns_cluster_view import ClusterView, ask_peers
 from .dns_content import ContentKeeper
 from .dns_settings import LOCAL, Settings
@@ -70,6 +71,8 @@ class Transitions:
         """Whether BIND is known to have read the configuration that the link names."""
         self._unkept = took_updates(self.bind)
         """Whether clients may have written here what was not copied yet."""
+        self._kept: tuple[tuple[int, int], ...] = ()
+        """The journals as they were when they were copied last."""
 
     def begin(self) -> None:
         """Make sure that BIND does what the link says: an earlier run may have been interrupted between the two."""
@@ -125,16 +128,24 @@ class Transitions:
     def follow(self) -> None:
         """Follow, once what was written here is copied: what comes over would take its place."""
         if self._unkept:
-            dns_mend.keep(self.bind, self._config)
-            self._unkept = False
+            self._keep()
         self._put_in_force("follower")
+        self._unkept = False  # until then a BIND that hung may go on as the writer that it was
+
+    def _keep(self) -> None:
+        """Copy what was written here, where it is not copied yet."""
+        marks = self.bind.journal_marks(self._config.zones)
+        if marks != self._kept:
+            dns_mend.keep(self.bind, self._config)
+            self._kept = marks
 
     def _put_in_force(self, name: str, timeout: float = 3.0) -> None:
         """Switch the configuration. Where BIND does not say that it did, its role is in doubt until it has followed."""
         self._in_force = False
         self._wrote_in = 0
-        self._view.keeper.serve(False)
-        self.bind.point_to(name)
+        self._view.keeper.serve(0)
+        # With "closed" begins what the next start must not overlook: an earlier name would have it follow at once.
+        self.bind.point_to(name, durable=name == "closed")
         self.bind.reconfigure(timeout)
         self._in_force = True
 
@@ -166,17 +177,14 @@ class Transitions:
                     f"{zone} was at serial {fresh.own[zone]}, and BIND loaded {serial} from its disk",
                     hint="Make room on /var/lib/bind: what came over could not be written there",
                 )
-        with self._config.vip(self._config.update_timeout, self._config.role_key) as server:
+        with self._config.own_vip(self._config.update_timeout) as server:
             for zone in self._config.zones:
-                self._check_lease(lease)
-                begun = self._take_over(server, zone, fresh.own[zone], at_vip[zone])
-                if zone in adopted:
-                    self._adoption.make(server, zone, begun, adopted[zone])
+                self._begin(server, zone, fresh.own[zone], at_vip[zone], adopted.get(zone), lease)
         self._unkept = True
         self._check_lease(lease)
         self._put_in_force("writer")
         self._wrote_in = lease
-        self._view.keeper.serve(True)
+        self._view.keeper.serve(lease)
         threading.Thread(target=self._adoption.report, args=(adopted,), daemon=True).start()
 
     def _check_content(self) -> None:
@@ -226,23 +234,60 @@ class Transitions:
         )
         return served
 
-    def _take_over(self, server: Client, zone: str, followed: int, serial: int) -> Epoch:
+    def _begin(
+        self,
+        server: Client,
+        zone: str,
+        followed: int,
+        serial: int,
+        adopted: Adopted | None,
+        lease: int,
+    ) -> None:
+        """Begin the epoch of a zone, with what a secondary had beyond us: in one message where that is possible.
+
+        So the raised serial never stands for less than a secondary has, wherever this ends half-way.
+        """
+        self._check_lease(lease)
+        if adopted and (together := adopted.together):
+            try:
+                self._take_over(server, zone, followed, serial, *together)
+                return
+            except DebvisorError as failure:
+                if unanswered(failure):
+                    raise
+                complain(f"{zone}: changes from {adopted.source} are tried one by one: {failure}")
+                self._check_lease(lease)
+        begun = self._take_over(server, zone, followed, serial)
+        if adopted:
+            self._adoption.make(server, zone, begun, adopted, lambda: self._check_lease(lease))
+
+    def _take_over(
+        self,
+        server: Client,
+        zone: str,
+        followed: int,
+        serial: int,
+        changes: Sequence[bytes] = (),
+        start: int | None = None,
+    ) -> Epoch:
         """Raise the serial and note the epoch; return it.
 
-        :param followed: the serial that we had as a follower: where this epoch begins.
+        :param followed: the serial that we had as a follower: where this epoch begins, unless at ``start``.
         :param serial: the serial by now. BIND may have signed something since.
+        :param changes: what else is to be changed.
         """
         apex = names.parse(f"{zone}.")
         leap = epoch.leap(serial, self._config.rank)
         history = takeover.history(server, apex)
         term = self._view.keeper.term()
-        mine = epoch.following(history, self._config.node, followed, now(), term)
+        begins = followed if start is None else start
+        mine = epoch.following(history, self._config.node, begins, now(), term)
         for attempt in range(3):
             try:
-                raised = takeover.take_over(server, apex, leap, {*history, mine})
+                raised = takeover.take_over(server, apex, leap, {*history, mine}, changes)
                 break
-            except DebvisorError:
-                if attempt == 2:
+            except DebvisorError as failure:
+                if attempt == 2 or (changes and not isinstance(failure, Conflict)):
                     raise
         self.epochs[zone] = mine.number
         if raised != followed:
@@ -265,12 +310,18 @@ class Transitions:
         return missing or [
             zone
             for zone in self.content.differing(self._config.node)
-            if zone in step.zones and not self._is_as_attested(zone)
+            if zone in step.zones and not self._is_as_attested(zone, step.server)
         ]
 
-    def _is_as_attested(self, zone: str) -> bool:
-        with contextlib.suppress(DebvisorError):
-            return self.content.is_as_attested(zone, afresh=True)
+    def _is_as_attested(self, zone: str, source: str) -> bool:
+        """Tell whether a zone that came over is the writer's: at the attested serial, or on from it."""
+        server = next(each for each in self._config.peers if each.name == source)
+        with contextlib.suppress(DebvisorError, ValueError):
+            if self.content.is_as_attested(zone, afresh=True):
+                return True
+            if self._adoption.leads_here(zone, server):
+                self.content.trust(zone)
+                return True
         return False
 
     def _pull(self, step: Step) -> None:

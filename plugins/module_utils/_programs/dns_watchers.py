@@ -175,7 +175,6 @@ class Watchers:
         self._disk.run(self._stop)
 
     def _watch_addresses(self) -> None:
-        self.check_vip()
         for _change in ip_addresses.changes():
             self.check_vip()
             if self._stop.is_set():

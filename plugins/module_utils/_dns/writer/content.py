@@ -12,7 +12,8 @@ are left out, as RFC 2136 compares none.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..protocol.incremental import Delta
@@ -69,6 +70,28 @@ class Content:
             self.past[delta.end] = self.digest
         while len(self.past) > REMEMBERED:
             del self.past[next(iter(self.past))]
+
+    def before(self, deltas: Sequence[Delta]) -> Content:
+        """Return the content from which these deltas lead to this one.
+
+        :raises ValueError: where they lead elsewhere, or a record comes or goes more than once on the way: the sum
+            proves nothing then.
+        """
+        net = Counter[tuple[SetKey, bytes]]()
+        serial, total = self.serial, self.total
+        for delta in reversed(deltas):
+            if delta.end != serial:
+                raise ValueError(f"a delta ends at {delta.end}, and {serial} is wanted")
+            serial = delta.start
+            for sign, records in ((1, delta.added), (-1, delta.removed)):
+                for record in records:
+                    net[record.key, record.data] += sign
+                    total -= sign * _weight(record.key, record.data)
+        if any(abs(times) > 1 for times in net.values()):
+            raise ValueError("a record comes or goes more than once")
+        found = Content(serial, total % _MODULUS)
+        found.past[serial] = found.digest
+        return found
 
     def copy(self) -> Content:
         """Return one that can go another way."""

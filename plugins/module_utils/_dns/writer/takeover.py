@@ -26,8 +26,16 @@ def history(client: Client, zone: bytes) -> frozenset[Epoch]:
         raise MalformedAnswer(f"{client} sent a malformed TXT record", why=str(cause)) from cause
 
 
-def take_over(client: Client, zone: bytes, serial: int, epochs: Collection[Epoch]) -> int:
+def take_over(
+    client: Client,
+    zone: bytes,
+    serial: int,
+    epochs: Collection[Epoch],
+    changes: Sequence[bytes] = (),
+) -> int:
     """Raise the serial of ``zone`` and note the epochs, the new one among them. Harmless when done twice.
+
+    :param changes: further ones, made in the same message: all of it happens, or nothing.
 
     :returns: the serial that was raised.
     :raises Conflict: where the server itself, which may be signing, was quicker: try again.
@@ -37,7 +45,7 @@ def take_over(client: Client, zone: bytes, serial: int, epochs: Collection[Epoch
     soa = next((record for record in answer.answers if record.rdtype == rdata.SOA), None)
     if soa is None:
         raise NotAuthoritative(f"{client} does not serve {names.render(zone)}")
-    [failure] = client.update(message(soa, serial, epochs))
+    [failure] = client.update(message(soa, serial, epochs, changes))
     if failure is not None:
         raise failure
     return wire.read_soa(soa.data).serial
@@ -54,7 +62,9 @@ def go_on(client: Client, zone: bytes, old: Epoch, new: Epoch, changes: Sequence
         raise failure
 
 
-def message(soa: wire.Record, serial: int, epochs: Collection[Epoch]) -> bytes:
+def message(
+    soa: wire.Record, serial: int, epochs: Collection[Epoch], changes: Sequence[bytes] = ()
+) -> bytes:
     """Return the update, which holds only while the SOA record is as it was read."""
     return wire.update(
         soa.name,
@@ -62,6 +72,7 @@ def message(soa: wire.Record, serial: int, epochs: Collection[Epoch]) -> bytes:
         [
             *_noted(soa.name, epochs),
             wire.record(soa.name, rdata.SOA, wire.IN, soa.ttl, wire.with_serial(soa.data, serial)),
+            *changes,
         ],
     )
 

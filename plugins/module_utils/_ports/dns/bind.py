@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,15 +68,26 @@ class Bind:
         """
         _run([CHECKCONF, "/dev/stdin"], timeout, text.encode())
 
-    def point_to(self, name: str) -> None:
-        """Put another configuration in force for the next reconfiguration or start. Atomic: rename(2)."""
+    def point_to(self, name: str, *, durable: bool = False) -> None:
+        """Put another configuration in force for the next reconfiguration or start. Atomic: rename(2).
+
+        :param durable: be sure that it outlives a loss of power.
+        :raises BindFailed: where that cannot be done; what was in force stays.
+        """
         target = f"named-{name}.conf"
         if not (self.link.parent / target).is_file():
             raise BindFailed(
                 f"there is no configuration {target}",
                 hint="Run the dns_ha role again: it renders one for each server",
             )
-        link_whole(self.link, target, durable=False)
+        try:
+            link_whole(self.link, target, durable=durable)
+        except OSError as cause:
+            raise BindFailed(
+                f"{self.link} cannot be made to lead to {target}",
+                why=cause.strerror or str(cause),
+                hint="Look for a full disk, or a file system that was mounted again for reading alone",
+            ) from cause
 
     def reconfigure(self, timeout: float = 3.0) -> None:
         """Make the server read the configuration in force."""
@@ -114,16 +126,33 @@ class Bind:
         return self.zones / f"{zone}.zone"
 
     def keep_copy(self, zone: str, folder: Path) -> bool:
-        """Copy zone file and journal to ``folder``; tell whether there was a journal to copy."""
+        """Copy zone file and journal to ``folder``, and onto the disk; tell whether there was a journal to copy."""
         source = self.zone_file(zone)
         journal = source.with_name(source.name + ".jnl")
         if not journal.exists():
             return False
         # The journal first: BIND appends to it before it ever rewrites the zone file from it.
-        shutil.copyfile(journal, folder / f"{zone}.zone.jnl")
+        _copy_durably(journal, folder / f"{zone}.zone.jnl")
         with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(source, folder / f"{zone}.zone")
+            _copy_durably(source, folder / f"{zone}.zone")
         return True
+
+    def journal_marks(self, zones: Sequence[str]) -> tuple[tuple[int, int], ...]:
+        """Return what changes whenever one of the zones' journals does."""
+        marks = []
+        for zone in zones:
+            try:
+                found = self.zone_file(zone).with_name(f"{zone}.zone.jnl").stat()
+                marks.append((found.st_size, found.st_mtime_ns))
+            except OSError:
+                marks.append((0, 0))
+        return tuple(marks)
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    with target.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def local_bind() -> Bind:

@@ -21,9 +21,13 @@ TRIES = 2
 
 
 class DnsServer:
-    """One server by address or name. Resolves the name anew for every connection, so that a moved name is followed."""
+    """One server by address or name. Resolves the name anew for every connection, so that a moved name is followed.
 
-    def __init__(self, address: str, port: int, timeout: float) -> None:
+    :param source: the address to speak from, where the kernel is not to choose it.
+    """
+
+    def __init__(self, address: str, port: int, timeout: float, source: str = "") -> None:
+        self._source = source
         self.address = address
         self.port = port
         self.timeout = timeout
@@ -59,6 +63,7 @@ class DnsServer:
         with self._reaching(timeout):
             family, place = self._resolve(socket.SOCK_DGRAM)
             with socket.socket(family, socket.SOCK_DGRAM) as channel:
+                self._bind(channel)
                 channel.connect(place)  # answers from elsewhere do not arrive, and refusals do
                 channel.send(message)
                 while True:
@@ -77,12 +82,17 @@ class DnsServer:
             channel = socket.socket(family, socket.SOCK_STREAM)
             try:
                 channel.settimeout(self.timeout)
+                self._bind(channel)
                 channel.connect(place)
                 channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except BaseException:
                 channel.close()
                 raise
         return Stream(self, channel)
+
+    def _bind(self, channel: socket.socket) -> None:
+        if self._source:
+            channel.bind((self._source, 0))
 
     def _resolve(self, kind: int) -> tuple[int, tuple[str, int]]:
         try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import struct
@@ -103,16 +104,19 @@ def _addresses(payload: bytes) -> Iterator[str]:
 
 
 def changes() -> Iterator[None]:
-    """Yield whenever an address comes or goes. What it is now, :func:`here` tells.
+    """Yield whenever an address comes or goes, at first, and once a second. What it is now, :func:`here` tells.
 
     :raises OSError: where the kernel does not let us listen.
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
         link.bind((0, _GROUPS))
+        link.settimeout(1.0)
         while True:
+            yield
             try:
                 link.recv(1 << 16)
+            except TimeoutError:
+                continue
             except OSError as trouble:
-                if trouble.errno != 105:  # ENOBUFS: we missed some, so something changed
+                if trouble.errno != errno.ENOBUFS:  # we missed some, so something changed
                     raise
-            yield

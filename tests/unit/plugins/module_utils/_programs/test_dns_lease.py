@@ -19,6 +19,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.update_fen
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._programs import dns_lease
 from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_lease import (
+    DRAIN,
     FENCE_GRACE,
     FENCE_SLACK,
     Gate,
@@ -266,10 +267,27 @@ def test_clients_are_let_in_only_while_the_server_serves(cluster: Cluster) -> No
     first.want(True)
     eventually(first.tenure)
     assert not cluster.fences["n1"].clients
-    first.serve(True)
+    first.serve(first.tenure())
     eventually(lambda: cluster.fences["n1"].clients)
-    first.serve(False)
+    first.serve(0)
     eventually(lambda: not cluster.fences["n1"].clients)
+
+
+def test_clients_are_not_let_in_in_a_later_lease_before_the_server_says_so(
+    cluster: Cluster,
+) -> None:
+    """Another server may have written before it, and BIND still be the writer of the lease that ended."""
+    first, _second, _third = (cluster.start(name) for name in ("n1", "n2", "n3"))
+    first.want(True)
+    eventually(first.tenure)
+    first.serve(first.tenure())
+    eventually(lambda: cluster.fences["n1"].clients)
+    first.want(False)
+    eventually(lambda: not first.tenure())
+    time.sleep(3 * DRAIN)  # until it is given back
+    first.want(True)
+    eventually(first.tenure)
+    assert not cluster.fences["n1"].clients
 
 
 def test_who_wants_it_no_more_closes_first_and_the_other_one_gets_it(cluster: Cluster) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,21 @@ class FakeBind:
         self.read = in_force
         self.hangs = False
         self.full = False
+        self.lasting: list[str] = []
+        """What was put in force durably."""
+        self.written = 1
+        """Changes whenever the journal does."""
 
     def in_force(self) -> str:
         return self.link
 
-    def point_to(self, name: str) -> None:
+    def point_to(self, name: str, *, durable: bool = False) -> None:
         self.link = name
+        if durable:
+            self.lasting.append(name)
+
+    def journal_marks(self, zones: Sequence[str]) -> tuple[tuple[int, int], ...]:
+        return ((self.written, self.written),)
 
     def reconfigure(self, timeout: float = 3.0) -> None:
         if self.hangs:
@@ -96,15 +106,15 @@ class HoldingKeeper:
     """Has the lease of the writer, always."""
 
     def __init__(self) -> None:
-        self.served: list[bool] = []
+        self.served: list[int] = []
         self.present = 1
 
     def want(self, wanted: bool) -> None: ...
     def learn(self, term: int) -> None: ...
     def run(self, stop: threading.Event) -> None: ...
 
-    def serve(self, serves: bool) -> None:
-        self.served.append(serves)
+    def serve(self, tenure: int) -> None:
+        self.served.append(tenure)
 
     def tenure(self) -> int:
         return self.present
@@ -262,6 +272,24 @@ def test_a_writer_without_room_for_a_copy_does_not_follow(config: Settings, bind
     assert [path.name for path in kept.iterdir()] == [f"{ZONE}.zone.jnl"]
 
 
+def test_what_a_hanging_server_still_wrote_is_copied_too(
+    config: Settings, bind: FakeBind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on as the writer that it was, until it says that it follows."""
+    stamps = iter(f"2026010{day}T000000" for day in range(1, 9))
+    monkeypatch.setattr(dns_mend.time, "strftime", lambda *_given: next(stamps))
+    found = controller(config, vip=False)
+    bind.hangs = True
+    for copies, written in [(1, 1), (1, 1), (2, 2), (2, 2)]:
+        bind.written = written
+        found.act()
+        assert len(list(config.former.iterdir())) == copies
+    bind.hangs, bind.written = False, 3
+    found.act()
+    assert bind.read == "follower"
+    assert len(list(config.former.iterdir())) == 3
+
+
 @pytest.mark.parametrize(("full", "starts"), [(False, "follower"), (True, "closed")])
 def test_a_server_starts_also_without_room_for_a_copy(
     config: Settings, bind: FakeBind, full: bool, starts: str
@@ -269,6 +297,14 @@ def test_a_server_starts_also_without_room_for_a_copy(
     bind.full = full
     assert dns_role.boot(config) == 0
     assert bind.link == starts
+
+
+def test_a_server_starts_also_where_nothing_can_be_written(
+    config: Settings, bind: FakeBind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind.link = "follower"
+    monkeypatch.setattr(bind, "point_to", lambda name: pytest.fail("it writes"))
+    assert dns_role.boot(config) == 0
 
 
 def about_to_write(config: Settings, bind: FakeBind, monkeypatch: pytest.MonkeyPatch) -> Controller:

@@ -42,6 +42,21 @@ def test_a_digest_follows_from_deltas(before: Sets, after: Sets) -> None:
     assert (followed.past[1] == followed.past[2]) is same
 
 
+@given(ZONES, ZONES, ZONES)
+def test_the_way_back_leads_to_where_it_began(first: Sets, second: Sets, third: Sets) -> None:
+    way = [difference(1, first, 2, second), difference(2, second, 3, third)]
+    before = Content.of(3, third).before(way)
+    assert (before.serial, before.digest) == (1, Content.of(1, first).digest)
+
+
+def test_no_other_way_is_gone_back() -> None:
+    content = Content.of(3, {})
+    with pytest.raises(ValueError, match="ends at 3, and 2 is wanted"):
+        content.before([adds(2, record("b")), adds(2, record("a"))])
+    with pytest.raises(ValueError, match="more than once"):
+        content.before([adds(1, record("a")), adds(2, record("a"))])
+
+
 def test_a_gap_between_deltas_is_not_bridged() -> None:
     with pytest.raises(ValueError, match="begins at 2, and the zone is at 1"):
         Content.of(1, {}).take([adds(2, record("a"))])

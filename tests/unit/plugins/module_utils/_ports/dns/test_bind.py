@@ -44,6 +44,24 @@ def test_nothing_points_to_a_missing_configuration(bind: Bind) -> None:
     assert bind.in_force() == "follower"
 
 
+def test_a_disk_that_takes_no_writes_is_said_so(
+    bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_given: object, **_options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(bind_port, "link_whole", refuse)
+    with pytest.raises(BindFailed, match="Read-only file system"):
+        bind.point_to("follower")
+
+
+def test_a_journal_that_changes_has_another_mark(bind: Bind, tmp_path: Path) -> None:
+    assert bind.journal_marks(["z.test"]) == ((0, 0),)
+    (tmp_path / "z.test.zone.jnl").write_bytes(b"journal")
+    [(size, _time)] = bind.journal_marks(["z.test"])
+    assert size == 7
+
+
 def test_copies_hold_journal_and_zone(bind: Bind, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     folder.mkdir()
