@@ -196,6 +196,7 @@ def test_check_mode_tells_and_changes_nothing(
     assert cluster.run(VICTIM, "systemctl list-timers --all 'debvisor-revert-*' --no-legend") == ""
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("settled")
 def test_check_mode_gets_by_without_nft(
     cluster: Cluster, control: ControlNode, tmp_path: Path
@@ -211,6 +212,7 @@ def test_check_mode_gets_by_without_nft(
     assert "or nft itself, are not there yet" in " ".join(run.output.split())
 
 
+@pytest.mark.long
 def test_tables_of_others_are_left_alone(
     cluster: Cluster, control: ControlNode, tmp_path: Path
 ) -> None:

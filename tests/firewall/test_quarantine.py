@@ -327,6 +327,7 @@ class Killed(Exception):
     """The control node died."""
 
 
+@pytest.mark.long
 def test_a_control_node_that_dies_leaves_a_host_that_can_be_reached(quarantine: Quarantine) -> None:
     """No new connection gets in while the change waits for one; then the control node is gone."""
     before = quarantine.state()
