@@ -316,6 +316,21 @@ def test_a_run_that_fails_puts_in_force_what_it_rendered(cluster: Cluster, tmp_p
     assert "192.0.2.1;" not in cluster.run("node1", "grep allow-query /etc/bind/named.conf")
 
 
+@pytest.mark.long
+def test_rules_that_would_keep_the_servers_from_voting_are_told_before(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    refused = ControlNode(cluster.lab).ansible(
+        "debvisor.hci.dns_ha",
+        "--skip-tags=install",
+        "--extra-vars=dns_server_lease_port=8554",
+        log=tmp_path / "run.log",
+    )
+    assert refused.status != 0
+    assert "does not open UDP port 8554" in refused.output, refused.output[-3000:]
+    assert "8554" not in cluster.run("node3", "cat /etc/debvisor/dns.json")
+
+
 def test_a_zone_does_not_begin_on_one_primary_alone(cluster: Cluster, tmp_path: Path) -> None:
     zones = json.dumps({"debvisor_dns_zones": [{"name": "new.test", "kind": "node"}]})
     refused = ControlNode(cluster.lab).ansible(
