@@ -67,6 +67,8 @@ class Transitions:
         self.epochs: dict[str, int] = {}
         self._wrote_in = 0
         """The lease in which this server became the writer."""
+        self._term = 0
+        """The term in which it did. The lease may be renewed in younger ones, of which the zones know nothing."""
         self._in_force = False
         """Whether BIND is known to have read the configuration that the link names."""
         self._unkept = took_updates(self.bind)
@@ -103,9 +105,9 @@ class Transitions:
             )
 
     def _writing(self) -> tuple[int, int]:
-        """Return the number of the lease in which this server writes, 0 for none, and its term."""
+        """Return the number of the lease in which this server writes, 0 for none, and the term of its epochs."""
         tenure = self._view.keeper.tenure()
-        return (tenure if tenure == self._wrote_in else 0), self._view.keeper.term()
+        return (tenure if tenure == self._wrote_in else 0), self._term
 
     def _served(self) -> dict[str, int]:
         with self._view.lock:
@@ -159,7 +161,7 @@ class Transitions:
 
     def _promote(self) -> None:
         """Become the writer: check once more, open for ourselves alone, take over every zone, open for all."""
-        lease = self._view.keeper.tenure()
+        lease, self._term = self._view.keeper.tenure(), self._view.keeper.term()
         fresh = self._look_again()
         step = writer.decide(fresh)
         if step.verb is not Verb.PROMOTE:
@@ -279,9 +281,8 @@ class Transitions:
         apex = names.parse(f"{zone}.")
         leap = epoch.leap(serial, self._config.rank)
         history = takeover.history(server, apex)
-        term = self._view.keeper.term()
         begins = followed if start is None else start
-        mine = epoch.following(history, self._config.node, begins, now(), term)
+        mine = epoch.following(history, self._config.node, begins, now(), self._term)
         for attempt in range(3):
             try:
                 raised = takeover.take_over(server, apex, leap, {*history, mine}, changes)

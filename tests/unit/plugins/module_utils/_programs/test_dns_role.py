@@ -108,6 +108,7 @@ class HoldingKeeper:
     def __init__(self) -> None:
         self.served: list[int] = []
         self.present = 1
+        self.younger = 7
 
     def want(self, wanted: bool) -> None: ...
     def learn(self, term: int) -> None: ...
@@ -120,7 +121,7 @@ class HoldingKeeper:
         return self.present
 
     def term(self) -> int:
-        return 7
+        return self.younger
 
     def rival(self) -> str:
         return ""
@@ -325,6 +326,25 @@ def test_an_older_zone_from_the_disk_is_not_put_in_force(
     assert found.act().verb is Verb.PROMOTE
     assert f"{ZONE} was at serial 10, and BIND loaded 1" in found.trouble
     assert bind.read == "follower"
+
+
+def test_content_is_attested_in_the_term_of_its_epoch(
+    config: Settings, bind: FakeBind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal may be of a younger term, which is in no zone: whoever compared the two would find content missing."""
+    found = about_to_write(config, bind, monkeypatch)
+    transitions, keeper = found.transitions, found._view.keeper
+    assert isinstance(keeper, HoldingKeeper)
+    monkeypatch.setattr(transitions, "_wait_for_zones", lambda: {ZONE: 10})
+    for name in ("_check_content", "_begin"):
+        monkeypatch.setattr(transitions, name, lambda *_given: None)
+    monkeypatch.setattr(transitions._adoption, "collect", lambda _seen: {})
+    assert found.act().verb is Verb.PROMOTE
+    assert bind.read == "writer"
+    assert keeper.served[-1] == 1
+    assert bind.lasting == ["closed"]
+    keeper.younger = 9
+    assert transitions._writing() == (1, 7)
 
 
 def test_nobody_writes_before_it_heard_the_others(
