@@ -33,6 +33,8 @@ def of_dns(about: Mapping[str, Any]) -> Collected:
     """What dns-role sees. A concern is whatever ``dns-role status`` is concerned about."""
     config = Settings.read(Path(about.get("settings", settings.CONFIG_DIR / "dns.json")))
     state, at = read_state(config), time.monotonic()
+    running = bool(state) and at - state["heartbeat"] < config.stale_after
+    here = state if running else {}  # what a dns-role that died had then is not so any more
     found = [
         concern.what
         for concern in concerns(
@@ -49,10 +51,10 @@ def of_dns(about: Mapping[str, Any]) -> Collected:
     except DebvisorError as failure:
         found.append(f"BIND does not say how many TCP clients it has: {failure}")
     values = {
-        "running": ("Whether dns-role reports.", bool(state) and at - state["heartbeat"] < config.stale_after),
-        "vip": ("Whether the VIP is here.", state.get("vip", False)),
-        "lease": ("Whether this server has the lease of the writer.", state.get("lease", False)),
-        "writer": ("Whether this server takes updates.", state.get("role") == "writer" and state.get("lease", False)),
+        "running": ("Whether dns-role reports.", running),
+        "vip": ("Whether the VIP is here.", here.get("vip", False)),
+        "lease": ("Whether this server has the lease of the writer.", here.get("lease", False)),
+        "writer": ("Whether this server takes updates.", here.get("role") == "writer" and here.get("lease", False)),
         "keepalived": ("Whether keepalived runs, where it has to.", state.get("keepalived", False)),
         "servers": ("DNS servers of the cluster.", len(config.servers)),
         "servers_answering": ("DNS servers that answer, this one included.", state.get("answering", 0)),
