@@ -82,6 +82,7 @@ SERVERS = (
     ServerEntry("n2", ELSEWHERE, True),
 )
 LEASE = (3, 7)
+LEAPT = 65537
 
 
 @pytest.fixture
@@ -404,6 +405,52 @@ def test_nothing_is_taken_over_without_the_lease(
     with client_of(primary) as client, pytest.raises(Refused):
         adoption.make(client, NAME, Epoch(1, 1, "n1", "t"), adopted, lost)
     assert "a.example.test. A" not in held(primary)
+    [left] = adopted.left  # no other try finds n3 ahead
+    assert left.data == bytes([192, 0, 2, 1])
+
+
+def test_a_primary_with_a_serial_that_was_raised_in_vain_is_no_leader(
+    primary: Named, other: Named, config: Settings
+) -> None:
+    """It came back, and we hold what n2 attested in a younger term, at a lower serial."""
+    known = keeper(config)
+    host(other, "a", 1)
+    attested_by_n2(other, config, known)
+    tell(known, config, ELSEWHERE, **WRITER, serial=LEAPT, epoch=LEASE[1] - 1)
+    assert known.outdated() == {("n2", NAME)}
+    tell(known, config, ELSEWHERE, **WRITER, serial=LEAPT, epoch=LEASE[1])
+    assert known.outdated() == frozenset()
+
+
+def test_a_zone_that_is_read_again_and_is_the_same_keeps_its_past(
+    primary: Named, config: Settings
+) -> None:
+    """Whoever holds what was attested says so also minutes after the writer died."""
+    followed = keeper(config)
+    first = followed.settled(NAME)
+    host(primary, "a", 1)
+    followed.settled(NAME)
+    followed._forget(NAME)
+    assert followed.settled(NAME).past[first.serial] == first.digest
+    primary.stop()
+    (primary.folder / f"{ZONE}zone").write_text(ZONE_TEXT + "forged A 192.0.2.66\n")
+    primary.start()
+    followed._forget(NAME)
+    assert list(followed.settled(NAME).past) == [followed.settled(NAME).serial]
+
+
+def test_words_are_later_than_those_before_also_on_a_clock_that_is_set_back(
+    config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, now = keeper(config), [10**18]
+    monkeypatch.setattr(dns_content.time, "time_ns", lambda: now[0])
+    stamps = [found._stamp()]
+    for step in (0, -100 * 10**9, 1):
+        now[0] += step
+        stamps.append(found._stamp())
+    assert stamps == [10**18, 10**18 + 1, 10**18 + 2, 10**18 + 3]
+    now[0] -= 10**12
+    assert found._stamp() == now[0], "so far off, nothing that it says would be believed"
 
 
 def taken_over(primary: Named, other: Named, config: Settings, known: ContentKeeper) -> list[str]:
@@ -549,6 +596,7 @@ BODY = {
     "agrees": True,
     "attested": None,
     "writes": False,
+    "epoch": 7,
 }
 
 

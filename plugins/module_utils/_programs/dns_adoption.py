@@ -23,7 +23,7 @@ from .._dns.protocol.client import Client
 from .._dns.protocol.incremental import Delta, Record, difference
 from .._dns.protocol.serials import ahead
 from .._dns.writer import takeover
-from .._dns.writer.adoption import LARGEST, Grants, Taken, take
+from .._dns.writer.adoption import LARGEST, Grants, Step, Taken, take
 from .._dns.writer.content import Content
 from .._dns.writer.epoch import Epoch
 from .._dns.writer.writer import Situation
@@ -55,10 +55,14 @@ class Adopted:
         return len(self.taken.proved.changes) if self.taken.proved else 0
 
     @property
+    def steps(self) -> list[Step]:
+        """What is taken, in its order."""
+        return [*([self.taken.proved] if self.taken.proved else []), *self.taken.trusted]
+
+    @property
     def together(self) -> tuple[list[bytes], int | None] | None:
         """All changes in their order, and where the epoch begins with them; None where one update cannot hold them."""
-        steps = [*([self.taken.proved] if self.taken.proved else []), *self.taken.trusted]
-        changes = [change for step in steps for update in step.updates() for change in update]
+        changes = [change for step in self.steps for update in step.updates() for change in update]
         if sum(map(len, changes)) > LARGEST:
             return None
         return changes, self.taken.proved.start if self.taken.proved else None
@@ -169,6 +173,8 @@ class Adoption:
         before = held.before(way.deltas)
         if (before.serial, before.digest) != (attested.serial, attested.digest):
             return False
+        if server.primary:  # an author
+            return True
         return not take(before, way.deltas, attested, grants_of(self._config, zone)).refused
 
     def make(
@@ -186,25 +192,30 @@ class Adoption:
         :param check: raises where this server may not go on.
         :raises DebvisorError: where it may not, or BIND does not answer.
         """
-        apex, taken = names.parse(f"{zone}."), adopted.taken
-        for step in (*([taken.proved] if taken.proved else []), *taken.trusted):
-            updates, whole = step.updates(), True
-            for number, records in enumerate(updates, 1):
-                mine = begun
-                if step.start is not None and whole and number == len(updates):
-                    mine = replace(begun, start=step.start)
-                check()
-                try:
-                    takeover.go_on(server, apex, begun, mine, records)
-                    begun = mine
-                except (DebvisorError, ValueError) as failure:
-                    if unanswered(failure):
-                        raise
-                    if whole:
-                        self._log(f"{zone}: a change from {adopted.source} failed: {failure}")
-                    whole = False
-            if not whole:
-                adopted.failed += [record for record, _gone in step.changes]
+        apex, left = names.parse(f"{zone}."), adopted.steps
+        try:
+            while left:
+                step, updates, whole = left[0], left[0].updates(), True
+                for number, records in enumerate(updates, 1):
+                    mine = begun
+                    if step.start is not None and whole and number == len(updates):
+                        mine = replace(begun, start=step.start)
+                    check()
+                    try:
+                        takeover.go_on(server, apex, begun, mine, records)
+                        begun = mine
+                    except (DebvisorError, ValueError) as failure:
+                        if unanswered(failure):
+                            raise
+                        if whole:
+                            self._log(f"{zone}: a change from {adopted.source} failed: {failure}")
+                        whole = False
+                if not whole:
+                    adopted.failed += [record for record, _gone in step.changes]
+                del left[0]
+        except BaseException:
+            adopted.failed += [record for step in left for record, _gone in step.changes]
+            raise
 
     def report(self, adopted: Mapping[str, Adopted]) -> None:
         """Say what was taken, and write down for a person what was not."""

@@ -58,8 +58,22 @@ class Word(NamedTuple):
     attested: Attestation | None
     writes: bool
     at: float
+    epoch: int
+    """The number of the zone's youngest epoch there."""
     said_at: int
     """Nanoseconds on the teller's wall clock: a word that is no later than the last one is a repeated one."""
+
+
+def passed_over(serial: int, youngest: int, attested: Attestation) -> bool:
+    """Return whether a zone went past an attested serial without the epoch in which that was attested.
+
+    Its serial was raised by a server that began to write and was succeeded: the later writer's updates are not in it,
+    for all that it has the higher serial.
+
+    :param youngest: the number of the zone's youngest epoch.
+    """
+    beyond = serial != attested.serial and reached(serial, attested.serial)
+    return beyond and youngest < attested.term
 
 
 class ContentKeeper:
@@ -88,9 +102,16 @@ class ContentKeeper:
         self._began = time.monotonic()
         self._read_at: dict[str, float] = {}
         self._started = 0
+        self._stamped = 0
+        self._read_whole = False
+        """Whether this look has read a whole zone again: one a look, or those that move would wait for all."""
         self._lock = threading.Lock()
         """Over what follows."""
         self._contents: dict[str, Content] = {}
+        self._pasts: dict[str, dict[int, str]] = {}
+        """Digests at earlier serials, of zones that are to be read again."""
+        self._epochs: dict[str, int] = {}
+        """The number of the youngest epoch in each zone."""
         self._attested: dict[str, Attestation] = {}
         self._words: dict[tuple[str, str], Word] = {}
         self._suspected: dict[tuple[str, str], bool] = {}
@@ -123,6 +144,18 @@ class ContentKeeper:
                 if word.agrees and word.attested and word.attested == self._attested.get(zone):
                     found.setdefault(name, set()).add(zone)
         return {name: frozenset(zones) for name, zones in found.items()}
+
+    def outdated(self) -> frozenset[tuple[str, str]]:
+        """Return other servers, each with a zone in which a high serial there stands for less than was attested."""
+        now = time.monotonic()
+        with self._lock:
+            return frozenset(
+                (name, zone)
+                for (name, zone), word in self._words.items()
+                if now - word.at < FRESH
+                and (attested := self._attested.get(zone)) is not None
+                and passed_over(word.serial, word.epoch, attested)
+            )
 
     def attested(self, zone: str) -> Attestation | None:
         """Return the writer's last word on a zone."""
@@ -163,10 +196,9 @@ class ContentKeeper:
         with self._lock:
             attested = self._attested.get(zone)
             ours = held.past.get(attested.serial) if attested else None
-        if attested is not None and ours is None and self._passed_over(zone, held, attested):
-            self.suspect(zone)
-            return False
-        with self._lock:
+            if attested and passed_over(held.serial, self._epochs.get(zone, 0), attested):
+                self._suspected[self._config.node, zone] = True
+                return False
             if attested is None or ours is None:
                 return not afresh
             if ours == attested.digest:
@@ -208,6 +240,7 @@ class ContentKeeper:
     def look(self, send: Send, zones: Iterable[str] | None = None) -> None:
         """Follow every zone, or these, once, compare, and tell the others."""
         self._notice_restart()
+        self._read_whole = False
         for zone in self._config.zones if zones is None else zones:
             with contextlib.suppress(DebvisorError, ValueError):
                 content = self._attest(zone)
@@ -232,6 +265,7 @@ class ContentKeeper:
                 attested,
                 body["writes"] is True,
                 time.monotonic(),
+                whole_number(body["epoch"]),
                 int(body["at"]),
             )
         except (ValueError, KeyError, TypeError):
@@ -271,22 +305,10 @@ class ContentKeeper:
                 self._contents.clear()
 
     def _forget(self, zone: str) -> None:
+        """Have a zone read again. Where it turns out the same, its past still counts."""
         with self._lock:
-            self._contents.pop(zone, None)
-
-    def _passed_over(self, zone: str, content: Content, attested: Attestation) -> bool:
-        """Return whether a zone went past an attested serial without the epoch in which that was attested.
-
-        Its serial was raised by a server that began to write and did not get through: the later writer's updates are
-        not in it, for all that it has the higher serial.
-
-        :raises DebvisorError: where the local server does not tell.
-        """
-        if not reached(content.serial, attested.serial) or content.serial == attested.serial:
-            return False
-        with self._client() as client:
-            last = epoch.latest(takeover.history(client, names.parse(f"{zone}.")))
-        return last is None or last.number < attested.term
+            if content := self._contents.pop(zone, None):
+                self._pasts[zone] = content.past
 
     def _due(self, zone: str) -> bool:
         with self._lock:
@@ -303,6 +325,10 @@ class ContentKeeper:
         if content is None:
             self._read_at[zone] = time.monotonic()
             content = Content.of(*client.transfer(apex))
+            with self._lock:
+                past = self._pasts.pop(zone, {})
+            if past.get(content.serial) == content.digest:
+                content.past = {**past, **content.past}
         else:
             news = client.changes(apex, content.serial)
             if news.whole is not None:
@@ -311,13 +337,16 @@ class ContentKeeper:
             content.take(news.deltas)
             if news.serial != content.serial:  # it went back
                 content = Content.of(*client.transfer(apex))
+        last = epoch.latest(takeover.history(client, apex))
         with self._lock:
             self._contents[zone] = content
+            self._epochs[zone] = last.number if last else 0
         return content
 
     def _followed(self, zone: str) -> Content:
         """Return the content as it is, or was a moment ago."""
-        if self._due(zone):
+        if not self._read_whole and self._due(zone):
+            self._read_whole = True
             self._forget(zone)
         with self._lock:
             known = self._contents.get(zone)
@@ -350,6 +379,8 @@ class ContentKeeper:
                 seen = {name: (word.serial, word.digest) for name, word in words.items()}
             else:
                 self._note_beyond(zone, content, words)
+                if attested and passed_over(content.serial, self._epochs.get(zone, 0), attested):
+                    self._suspected[node, zone] = True
                 for name in words:
                     self._suspected.pop((name, zone), None)
                 seen = {node: (attested.serial, attested.digest)} if attested else {}
@@ -382,11 +413,20 @@ class ContentKeeper:
         else:
             self._beyond.setdefault(zone, (content.serial, now))
 
+    def _stamp(self) -> int:
+        """Return the time for a word: later than that of the last one, also where the clock was set back a little."""
+        now = time.time_ns()
+        later = self._stamped + 1
+        self._stamped = later if now < later < now + FUDGE / 2 * 1e9 else now
+        return self._stamped
+
     def _tell(self, zone: str, content: Content, send: Send) -> None:
         key = self.transfer_keys.current()
         if key is None:
             return
         attested = self.attested(zone)
+        with self._lock:
+            epoch_number = self._epochs.get(zone, 0)
         body: Mapping[str, Any] = {
             "from": self._config.node,
             "zone": zone,
@@ -396,7 +436,8 @@ class ContentKeeper:
             "attested": list(attested) if attested else None,
             "writes": bool(self._lease()[0]),
             "able": self._able(),
-            "at": time.time_ns(),
+            "epoch": epoch_number,
+            "at": self._stamp(),
         }
         datagram = sign(PURPOSE, json.dumps(body, separators=(",", ":")).encode(), key)
         if len(datagram) > LONGEST:

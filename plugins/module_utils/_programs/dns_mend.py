@@ -56,6 +56,11 @@ def keep(bind: Bind, config: Settings) -> None:
         aside.mkdir(parents=True, mode=0o700)
         kept = [zone for zone in config.zones if bind.keep_copy(zone, aside)]
         if kept:
+            for copy in (
+                aside.iterdir()
+            ):  # all are copied by now, so that the first one takes the others along
+                with copy.open("rb") as stream:
+                    os.fsync(stream.fileno())
             sync_folder(aside)
             os.replace(aside, config.former / stamp)
             sync_folder(config.former)
@@ -160,7 +165,12 @@ class Mender:
         with self._config.vip(1.0) as server:
             theirs = takeover.history(server, apex)
         ours = zone_file.read_raw(tools.raw_zone(zone, journal.with_suffix("")))
-        fork = epoch.fork(_history(ours, apex), theirs)
+        history = _history(ours, apex)
+        if (last := epoch.latest(history)) is not None and last.node != self._config.node:
+            return (
+                True  # a BIND that was slow to answer followed already: this is the other writer's
+            )
+        fork = epoch.fork(history, theirs)
         if fork is None:
             return False
         deltas = divergence.journal(tools.journal_text(journal), f"{zone.lower()}.", _to_wire)

@@ -10,6 +10,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from .._core.errors import Conflict, DebvisorError
 from .._core.waiting import wait_until
@@ -49,6 +50,18 @@ def took_updates(bind: Bind) -> bool:
 
 class Failed(DebvisorError):
     """A transition did not come to its end; the server follows again."""
+
+
+class _Zone(NamedTuple):
+    """A zone that this server is about to write."""
+
+    name: str
+    followed: int
+    """The serial that it had as a follower: where the epoch begins."""
+    serial: int
+    """The serial by now. BIND may have signed something since."""
+    adopted: Adopted | None
+    """What a secondary has beyond."""
 
 
 class Transitions:
@@ -101,6 +114,7 @@ class Transitions:
                 hold=view.hold.is_set(),
                 primaries=config.other_primaries,
                 differs=frozenset(self.content.differing(config.node)),
+                outdated=self.content.outdated(),
                 proved=self.content.proved(),
             )
 
@@ -141,13 +155,12 @@ class Transitions:
             dns_mend.keep(self.bind, self._config)
             self._kept = marks
 
-    def _put_in_force(self, name: str, timeout: float = 3.0) -> None:
+    def _put_in_force(self, name: str, timeout: float = 3.0, *, durable: bool = False) -> None:
         """Switch the configuration. Where BIND does not say that it did, its role is in doubt until it has followed."""
         self._in_force = False
         self._wrote_in = 0
         self._view.keeper.serve(0)
-        # With "closed" begins what the next start must not overlook: an earlier name would have it follow at once.
-        self.bind.point_to(name, durable=name == "closed")
+        self.bind.point_to(name, durable=durable)
         self.bind.reconfigure(timeout)
         self._in_force = True
 
@@ -171,7 +184,8 @@ class Transitions:
             raise Failed("something changed on the way to writing", why=step.why)
         self._check_content()
         adopted = self._adoption.collect(fresh)
-        self._put_in_force("closed")
+        # The next start must not overlook it, also after a loss of power: with the name of before it follows at once.
+        self._put_in_force("closed", durable=True)
         at_vip = self._wait_for_zones()
         for zone, serial in at_vip.items():
             if ahead(fresh.own[zone], serial) > 0:
@@ -179,15 +193,19 @@ class Transitions:
                     f"{zone} was at serial {fresh.own[zone]}, and BIND loaded {serial} from its disk",
                     hint="Make room on /var/lib/bind: what came over could not be written there",
                 )
-        with self._config.own_vip(self._config.update_timeout) as server:
-            for zone in self._config.zones:
-                self._begin(server, zone, fresh.own[zone], at_vip[zone], adopted.get(zone), lease)
-        self._unkept = True
-        self._check_lease(lease)
-        self._put_in_force("writer")
-        self._wrote_in = lease
-        self._view.keeper.serve(lease)
-        threading.Thread(target=self._adoption.report, args=(adopted,), daemon=True).start()
+        begun: dict[str, Adopted] = {}
+        try:
+            with self._config.own_vip(self._config.update_timeout) as server:
+                for zone in self._config.zones:
+                    about = _Zone(zone, fresh.own[zone], at_vip[zone], adopted.get(zone))
+                    self._begin(server, about, lease, begun)
+            self._unkept = True
+            self._check_lease(lease)
+            self._put_in_force("writer")
+            self._wrote_in = lease
+            self._view.keeper.serve(lease)
+        finally:  # where this ends half-way, no other try finds the secondary ahead
+            threading.Thread(target=self._adoption.report, args=(begun,), daemon=True).start()
 
     def _check_content(self) -> None:
         """See that no zone is other than the writer attested it.
@@ -236,48 +254,43 @@ class Transitions:
         )
         return served
 
-    def _begin(
-        self,
-        server: Client,
-        zone: str,
-        followed: int,
-        serial: int,
-        adopted: Adopted | None,
-        lease: int,
-    ) -> None:
+    def _begin(self, server: Client, about: _Zone, lease: int, begun: dict[str, Adopted]) -> None:
         """Begin the epoch of a zone, with what a secondary had beyond us: in one message where that is possible.
 
         So the raised serial never stands for less than a secondary has, wherever this ends half-way.
+
+        :param begun: gets what is to be reported, once the serial is raised.
         """
         self._check_lease(lease)
+        zone, adopted = about.name, about.adopted
         if adopted and (together := adopted.together):
             try:
-                self._take_over(server, zone, followed, serial, *together)
+                self._take_over(server, about, *together)
+                begun[zone] = adopted
                 return
             except DebvisorError as failure:
                 if unanswered(failure):
                     raise
                 complain(f"{zone}: changes from {adopted.source} are tried one by one: {failure}")
                 self._check_lease(lease)
-        begun = self._take_over(server, zone, followed, serial)
+        first = self._take_over(server, about)
         if adopted:
-            self._adoption.make(server, zone, begun, adopted, lambda: self._check_lease(lease))
+            begun[zone] = adopted
+            self._adoption.make(server, zone, first, adopted, lambda: self._check_lease(lease))
 
     def _take_over(
         self,
         server: Client,
-        zone: str,
-        followed: int,
-        serial: int,
+        about: _Zone,
         changes: Sequence[bytes] = (),
         start: int | None = None,
     ) -> Epoch:
         """Raise the serial and note the epoch; return it.
 
-        :param followed: the serial that we had as a follower: where this epoch begins, unless at ``start``.
-        :param serial: the serial by now. BIND may have signed something since.
         :param changes: what else is to be changed.
+        :param start: where the epoch begins, unless at the serial that we had as a follower.
         """
+        zone, followed, serial = about.name, about.followed, about.serial
         apex = names.parse(f"{zone}.")
         leap = epoch.leap(serial, self._config.rank)
         history = takeover.history(server, apex)
@@ -307,7 +320,17 @@ class Transitions:
         """Return the zones of a pull that did not come over yet, or are not what the writer attested."""
         fresh = self._look_again()
         further = writer.further(fresh).get(step.server, {})
-        missing = [zone for zone in step.zones if zone not in fresh.own or zone in further]
+        theirs = fresh.peers.get(step.server, {})
+        missing = [
+            zone
+            for zone in step.zones
+            if zone not in fresh.own
+            or zone in further
+            or (
+                step.server not in self._config.other_primaries
+                and fresh.own[zone] != theirs.get(zone)
+            )
+        ]
         return missing or [
             zone
             for zone in self.content.differing(self._config.node)

@@ -61,6 +61,8 @@ class Situation:
     """The peers that may write. What a zone holds is for them to say."""
     differs: frozenset[str] = frozenset()
     """Zones that are not what the writer attested at the serial that they have."""
+    outdated: frozenset[tuple[str, str]] = frozenset()
+    """Peers, each with a zone in which a high serial there stands for less than a writer attested since."""
     proved: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Peers with the zones in which they hold what the writer attested last."""
 
@@ -95,7 +97,7 @@ def further(situation: Situation) -> dict[str, dict[str, int]]:
         if peer not in situation.primaries:
             continue
         for zone in situation.zones:
-            if zone not in serials:
+            if zone not in serials or (peer, zone) in situation.outdated:
                 continue
             lead = ahead(serials[zone], situation.own[zone]) if zone in situation.own else 1 << 31
             if lead > 0:

@@ -126,15 +126,15 @@ class Bind:
         return self.zones / f"{zone}.zone"
 
     def keep_copy(self, zone: str, folder: Path) -> bool:
-        """Copy zone file and journal to ``folder``, and onto the disk; tell whether there was a journal to copy."""
+        """Copy zone file and journal to ``folder``; tell whether there was a journal to copy."""
         source = self.zone_file(zone)
         journal = source.with_name(source.name + ".jnl")
         if not journal.exists():
             return False
         # The journal first: BIND appends to it before it ever rewrites the zone file from it.
-        _copy_durably(journal, folder / f"{zone}.zone.jnl")
+        shutil.copyfile(journal, folder / f"{zone}.zone.jnl")
         with contextlib.suppress(FileNotFoundError):
-            _copy_durably(source, folder / f"{zone}.zone")
+            shutil.copyfile(source, folder / f"{zone}.zone")
         return True
 
     def journal_marks(self, zones: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -147,12 +147,6 @@ class Bind:
             except OSError:
                 marks.append((0, 0))
         return tuple(marks)
-
-
-def _copy_durably(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
-    with target.open("rb") as stream:
-        os.fsync(stream.fileno())
 
 
 def local_bind() -> Bind:

@@ -93,6 +93,14 @@ def test_it_pulls_from_the_one_furthest_ahead() -> None:
     assert (step.verb, step.server, step.zones) == (Verb.PULL, "n3", ("a.test",))
 
 
+def test_it_does_not_pull_what_a_later_writer_left_behind() -> None:
+    peers = {"n2": {**LEVEL, "a.test": 70000}}
+    ours = dataclasses.replace(QUIET, vip=True, peers=peers, primaries=frozenset({"n2"}))
+    assert decide(ours).verb is Verb.PULL
+    passed = dataclasses.replace(ours, outdated=frozenset({("n2", "a.test")}))
+    assert decide(passed).verb is Verb.PROMOTE
+
+
 SERIALS = st.dictionaries(st.sampled_from(ZONES), st.integers(0, 2**32 - 1))
 SITUATIONS = st.builds(
     Situation,
