@@ -10,15 +10,15 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from tests.checkout import NAME, ROOT
 
-TIMEOUT = 900.0
-"""Seconds for one program. The slowest, a first ansible-test with all its installations, takes about 90."""
+TIMEOUT = 1800.0
+"""Seconds for one program. The slowest takes two minutes, where nothing else runs."""
 NOT_OURS = frozenset({".ansible", ".venv", "build"})
 
 
@@ -100,7 +100,7 @@ class Project:
         """Return a path below ``build/``, where everything goes that can be made anew."""
         return self.root.joinpath("build", *parts)
 
-    def copy(self, name: str) -> Path:
+    def copy(self, name: str, wanted: Callable[[Path], bool] = lambda path: True) -> Path:
         """Return a physical copy of the files as ``ansible_collections/debvisor/hci`` below ``build/<name>``.
 
         It is a git repository of its own: tools that walk up to the nearest one would find ours, which ignores
@@ -111,7 +111,7 @@ class Project:
             if name in self.copies:
                 return target
             shutil.rmtree(self.build(name), ignore_errors=True)
-            for path in self.files:
+            for path in filter(wanted, self.files):
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(self.root / path, target / path, follow_symlinks=False)
             if wrong := self.run("git", "init", "--quiet", "--template=", str(target)).problems:

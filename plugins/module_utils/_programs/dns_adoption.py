@@ -20,6 +20,7 @@ from .._core.durable import write_whole
 from .._core.errors import DebvisorError, TimedOut, Unreachable
 from .._dns.protocol import names, rdata, zone_file
 from .._dns.protocol.client import Client
+from .._dns.protocol.errors import MalformedAnswer, ServerFailed, UntrustedAnswer
 from .._dns.protocol.incremental import Delta, Record, difference
 from .._dns.protocol.serials import ahead
 from .._dns.writer import takeover
@@ -262,7 +263,8 @@ class Adoption:
 
 def unanswered(failure: Exception) -> bool:
     """Tell whether no answer came: an answer that cannot be used is a server's way, too, to refuse a message."""
-    return isinstance(failure, TimedOut) or type(failure) is Unreachable
+    answered = isinstance(failure, ServerFailed | MalformedAnswer | UntrustedAnswer)
+    return isinstance(failure, TimedOut | Unreachable) and not answered
 
 
 def _ahead(seen: Situation, server: ServerEntry) -> list[str]:
