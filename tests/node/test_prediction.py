@@ -72,6 +72,7 @@ def test_check_mode_foretells_nothing_where_nothing_is_to_be_done(
     assert changes(played(control, tmp_path / "settled.log", SITE, "--check")) == {}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("put_back")
 def test_check_mode_plans_the_run(control: ControlNode, tmp_path: Path) -> None:
     change = f"--extra-vars={json.dumps(CHANGE)}"
