@@ -10,6 +10,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..plugin_utils.transfer_classes import PRIMARIES, descriptions
+
 DOCUMENTATION = r"""
 name: tsig_classes
 short_description: Describe the classes of TSIG keys of a cluster
@@ -54,8 +56,6 @@ _value:
   elements: dict
 """
 
-PRIMARIES = "dns_primaries"
-SECONDARIES = "dns_secondaries"
 EVERYBODY = "debvisor"
 
 SYSTEM: tuple[Mapping[str, Any], ...] = (
@@ -77,14 +77,9 @@ SYSTEM: tuple[Mapping[str, Any], ...] = (
     },
     {"name": "debvisor-admin", "used_by": [PRIMARIES], "reads": True},
     {"name": "debvisor-role", "used_by": [PRIMARIES]},
-    {
-        "name": "debvisor-xfer",
-        "used_by": [PRIMARIES, SECONDARIES],
-        "served_by": [PRIMARIES, SECONDARIES],
-        "purpose": "transfer",
-    },
 )
-"""What the cluster itself needs. What admin and role may change stands in named.conf: they are not like others."""
+"""What the cluster itself needs to change its zones. What admin and role may change stands in named.conf: they are not
+like others."""
 
 _KNOWN = {"name", "used_by", "served_by", "purpose", "reads", "algorithm", "grants"}
 _GRANT = {"types", "zone", "kind", "below"}
@@ -99,14 +94,20 @@ def tsig_classes(
         for number, each in enumerate(added)
         for problem in _problems(f"debvisor_tsig_classes[{number}]", each, groups)
     ]
-    names = [each.get("name") for each in (*SYSTEM, *added) if isinstance(each, Mapping)]
+    transfers: list[dict[str, Any]] = []
+    try:
+        transfers = descriptions(groups)
+    except ValueError as cause:
+        problems.append(str(cause))
+    described = (*SYSTEM, *transfers, *added)
+    names = [each.get("name") for each in described if isinstance(each, Mapping)]
     problems += [
         f"{name!r} is described twice"
         for name in sorted({n for n in names if names.count(n) > 1}, key=str)
     ]
     if problems:
         raise AnsibleFilterError("tsig_classes: " + "; ".join(problems))
-    return [
+    found = [
         {
             "name": each["name"],
             "algorithm": each.get("algorithm", algorithm),
@@ -117,6 +118,18 @@ def tsig_classes(
             "grants": list(each.get("grants", [])),
         }
         for each in (*SYSTEM, *added)
+    ]
+    return found + [
+        {
+            "name": each["name"],
+            "algorithm": algorithm,
+            "purpose": "transfer",
+            "reads": False,
+            "servers": each["hosts"],
+            "clients": each["hosts"],
+            "grants": [],
+        }
+        for each in transfers
     ]
 
 

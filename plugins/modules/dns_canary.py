@@ -69,18 +69,13 @@ options:
     default: /run/debvisor/dns-canary.json
   transfer_from:
     description:
-      - Addresses of servers to transfer from.
-    type: list
-    elements: str
-    default: []
+      - Addresses of servers to transfer from, each with the key file to sign with there.
+    type: dict
+    default: {}
   transfer_zone:
     description:
       - The zone to transfer.
     type: str
-  transfer_key_file:
-    description:
-      - Key file to sign transfers with.
-    type: path
   transfer_interval:
     description:
       - Seconds between rounds of transfers.

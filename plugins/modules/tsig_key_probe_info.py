@@ -13,8 +13,8 @@ author:
   - the debvisor.hci contributors (@debvisor)
 description:
   - Signs requests with keys that this host holds, whether or not anybody uses them yet, and fails unless every server
-    takes every key. Keys of O(peer_class) are tried by a transfer of O(zone) from each of O(peers), the others by an
-    update without a change at O(server). Nothing is changed anywhere.
+    takes every key. Keys of a class that O(peers) names are tried by a transfer of O(zone) from each server of that
+    class, the others by an update without a change at O(server). Nothing is changed anywhere.
   - Keys that this host does not hold are passed over.
 extends_documentation_fragment:
   - debvisor.hci.attributes.info
@@ -42,15 +42,9 @@ options:
     required: true
   peers:
     description:
-      - Addresses of the servers to transfer from.
-    type: list
-    elements: str
-    default: []
-  peer_class:
-    description:
-      - The class by which servers transfer zones from each other.
-    type: str
-    default: debvisor-xfer
+      - Addresses of the servers to transfer from, each with the class of keys to sign with there.
+    type: dict
+    default: {}
   port:
     description:
       - Port of all servers.
@@ -73,11 +67,14 @@ seealso:
 EXAMPLES = r"""
 - name: Transfer a zone from the other servers with the key that comes
   debvisor.hci.tsig_key_probe_info:
-    keys: [g2.debvisor-xfer]
+    keys: [g2.debvisor-xfer, g2.debvisor-xfer-node3]
     folder: /etc/debvisor/keys
     zone: 2.0.192.in-addr.arpa
     server: 192.0.2.53
-    peers: [192.0.2.11, 192.0.2.12]
+    peers:
+      192.0.2.53: debvisor-xfer
+      192.0.2.12: debvisor-xfer
+      192.0.2.13: debvisor-xfer-node3
 """
 
 RETURN = r"""
@@ -85,7 +82,7 @@ taken:
   description: For each key the addresses that took it.
   returned: success
   type: dict
-  sample: {g2.debvisor-xfer: [192.0.2.11, 192.0.2.12]}
+  sample: {g2.debvisor-xfer: [192.0.2.53, 192.0.2.12], g2.debvisor-xfer-node3: [192.0.2.13]}
 duration:
   description: How long it took, in seconds.
   returned: success

@@ -48,16 +48,10 @@ options:
     default: bind
   peers:
     description:
-      - On a DNS server, the addresses of the other servers, the virtual ones included, with which it talks in keys of
-        O(peer_class).
-    type: list
-    elements: str
-    default: []
-  peer_class:
-    description:
-      - The class by which servers transfer zones from each other.
-    type: str
-    default: debvisor-xfer
+      - On a DNS server, the addresses of the servers that it talks to, the virtual ones included, each with the class
+        of keys to sign with there. P(debvisor.hci.transfer_classes#filter) tells the classes.
+    type: dict
+    default: {}
 seealso:
   - module: debvisor.hci.tsig_keyring
   - module: debvisor.hci.tsig_recipient
@@ -69,6 +63,10 @@ EXAMPLES = r"""
     sealed: "{{ keyring.sealed[inventory_hostname] }}"
     private_key: /var/lib/debvisor/recipient
     folder: /etc/debvisor/keys
+    peers:
+      192.0.2.53: debvisor-xfer
+      192.0.2.12: debvisor-xfer
+      192.0.2.13: debvisor-xfer-node3
 """
 
 RETURN = r"""

@@ -56,7 +56,8 @@ options {{
   directory "{folder}"; pid-file "{folder}/named.pid"; session-keyfile "{folder}/session.key";
   managed-keys-directory "{folder}"; key-directory "{folder}";
   listen-on port {port} {{ {address}; }}; listen-on-v6 {{ none; }};
-  recursion no; dnssec-validation no; allow-transfer {{ key "transfer"; key "all"; }}; notify no; minimal-responses no;
+  recursion no; dnssec-validation no; notify no; minimal-responses no;
+  allow-transfer {{ key "transfer"; key "shared"; key "all"; }};
   tcp-clients 100; max-ixfr-ratio unlimited;
 }};
 controls {{ }};
@@ -97,7 +98,7 @@ def key_text(name: str, secret: str | None = None) -> str:
 
 def settings_for(primary: Named, folder: Path, **others: Any) -> Settings:
     """Return what the programs on the node n1 are told, whose server is the primary. Its keys come into the folder."""
-    for name in ("all", "transfer"):
+    for name in ("all", "transfer", "shared"):
         (folder / f"{name}.key").write_text(key_text(name))
     given: dict[str, Any] = {
         "node": "n1",
@@ -123,7 +124,7 @@ class Named:
     def __init__(self, folder: Path, port: int, configuration: str) -> None:
         folder.mkdir()
         self.folder, self.port = folder, port
-        keys = "".join(key_text(name) for name in ("all", "transfer", "update", "reader"))
+        keys = "".join(key_text(name) for name in ("all", "transfer", "shared", "update", "reader"))
         self.configuration = folder / "named.conf"
         options = OPTIONS.format(folder=folder, address=ADDRESS, port=port)
         self.configuration.write_text(keys + options + configuration)

@@ -41,6 +41,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._dns.writer.writer im
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns import bind as tools
 from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.dns_probe import (
     Question,
+    Sign,
     ask,
     serials,
 )
@@ -56,7 +57,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_content
     PURPOSE,
     ContentKeeper,
 )
-from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_keys import Keys
+from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_keys import SharedKeys
 from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_settings import (
     ServerEntry,
     Settings,
@@ -76,11 +77,6 @@ from tests.bind.conftest import (
 APEX = names.parse(ZONE)
 NAME = ZONE.rstrip(".")
 HERE, THERE, ELSEWHERE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
-SERVERS = (
-    ServerEntry("n1", HERE, True),
-    ServerEntry("n3", THERE, False),
-    ServerEntry("n2", ELSEWHERE, True),
-)
 LEASE = (3, 7)
 LEAPT = 65537
 
@@ -94,7 +90,11 @@ def config(primary: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     return settings_for(
         primary,
         tmp_path,
-        servers=SERVERS,
+        servers=(
+            ServerEntry("n1", HERE, True, tmp_path / "transfer.key"),
+            ServerEntry("n3", THERE, False, tmp_path / "shared.key"),
+            ServerEntry("n2", ELSEWHERE, True, tmp_path / "transfer.key"),
+        ),
         quorum=2,
         grants=({"kind": "node", "types": ["A"]},),
         kinds={NAME: "node"},
@@ -237,7 +237,12 @@ def test_a_file_that_was_edited_is_seen_at_the_next_start(
 
 
 def _as(config: Settings, node: str) -> Settings:
-    return Settings(**{**config.__dict__, "node": node})
+    """Return what another server is told. A secondary has the key that it shares with the primaries, and no other."""
+    entries = config.servers
+    if node == "n3":
+        own = next(each.key for each in entries if each.name == node)
+        entries = tuple(dataclasses.replace(each, key=own) for each in entries)
+    return dataclasses.replace(config, node=node, servers=entries)
 
 
 def test_the_writer_sees_who_holds_something_else(
@@ -279,18 +284,21 @@ def test_nobody_attests_who_does_not_write_or_lost_the_lease_meanwhile(
     assert moved.attested(NAME) is None
 
 
+def signer(path: Path) -> Sign:
+    return SharedKeys([ServerEntry("n2", HERE, True, path)]).sign
+
+
 def test_a_server_that_does_not_sign_its_answers_is_none(
     primary: Named, config: Settings, tmp_path: Path
 ) -> None:
     question = Question(HERE, NAME, primary.port)
-    known = Keys(str(config.transfer_key))
-    assert serials(ask([question], 2.0, known.sign)) == {HERE: {NAME: 1}}
+    assert serials(ask([question], 2.0, signer(tmp_path / "transfer.key"))) == {HERE: {NAME: 1}}
     (tmp_path / "strange.key").write_text(key_text("strange"))
-    assert serials(ask([question], 0.5, Keys(str(tmp_path / "strange.key")).sign)) == {}
+    assert serials(ask([question], 0.5, signer(tmp_path / "strange.key"))) == {}
     (tmp_path / "none.key").touch()
-    assert serials(ask([question], 0.5, Keys(str(tmp_path / "none.key")).sign)) == {}
+    assert serials(ask([question], 0.5, signer(tmp_path / "none.key"))) == {}
     (tmp_path / "wrong.key").write_text(key_text("transfer", secret_of("wrong")))
-    assert serials(ask([question], 0.5, Keys(str(tmp_path / "wrong.key")).sign)) == {}
+    assert serials(ask([question], 0.5, signer(tmp_path / "wrong.key"))) == {}
 
 
 def test_a_word_that_comes_again_is_passed_over(
@@ -356,7 +364,7 @@ def test_what_came_over_is_proved_by_the_way_from_what_was_attested(
     primary: Named, other: Named, config: Settings, late: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """n3 has what n2 attested, and an update more: one that a client may make, or one that none may."""
-    known, n3 = keeper(config), next(each for each in SERVERS if each.name == "n3")
+    known, n3 = keeper(config), next(each for each in config.peers if each.name == "n3")
     host(other, "a", 1)
     attested_by_n2(other, config, known)
     add(
@@ -603,13 +611,23 @@ BODY = {
 WRITER = {"from": "n2"}
 
 
-def tell(known: ContentKeeper, config: Settings, at: str = THERE, **change: Any) -> None:
-    """Let n3, or who is at another address, say something, signed with the key that every server has."""
-    key = Keys(str(config.transfer_key)).current()
+def tell(
+    known: ContentKeeper, config: Settings, at: str = THERE, key_of: str = "", **change: Any
+) -> None:
+    """Let n3, or who is at another address, say something, signed with the key that is shared with it."""
+    key = SharedKeys(config.peers).current(key_of or at)
     assert key is not None
     known.hear(
         sign(PURPOSE, json.dumps({**BODY, "at": time.time_ns(), **change}).encode(), key), at
     )
+
+
+def test_who_has_the_key_of_a_secondary_does_not_speak_for_a_primary(config: Settings) -> None:
+    known = keeper(config)
+    tell(known, config, ELSEWHERE, key_of=THERE, **WRITER, able=True)
+    assert known.says_able("n2") is None
+    tell(known, config, ELSEWHERE, **WRITER, able=True)
+    assert known.says_able("n2") is True
 
 
 def test_who_says_that_it_is_able_to_write_is_believed_for_a_moment(

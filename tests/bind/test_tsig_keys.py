@@ -136,8 +136,7 @@ class World:
                 "private_key": "/key",
                 "sealed": sealed,
                 "folder": str(self.keys),
-                "peers": ["192.0.2.12"],
-                "peer_class": "xfer",
+                "peers": {"192.0.2.12": "xfer"},
             },
         )
         operation = TsigKeys(OwnFiles(), Plain(), self.bind, self.reach, SystemClock())
@@ -253,8 +252,7 @@ def test_a_probe_proves_and_moves_no_serial(world: World) -> None:
         "folder": str(world.keys),
         "zone": ZONE,
         "server": ADDRESS,
-        "peers": [ADDRESS],
-        "peer_class": "xfer",
+        "peers": {ADDRESS: "xfer"},
         "port": 53,
         "timeout": 3.0,
         "retry_for": 0.0,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import dns.tsig
 import pytest
 from ansible_collections.debvisor.hci.plugins.module_utils._core.secret import Secret
 
@@ -43,9 +44,8 @@ def assert_all_there(cluster: Cluster, client: Client) -> None:
     cluster.whole()
     acknowledged = client.acknowledged()
     assert len(acknowledged) > 20
-    key = cluster.key("xfer")
     for node in cluster.lab.nodes:
-        have = cluster.transfer(str(node.address4), key)
+        have = cluster.transfer(str(node.address4), cluster.key(cluster.shared_with(node.name)))
         lost = [
             name for name, address in acknowledged.items() if address not in have.get(name, set())
         ]
@@ -284,7 +284,12 @@ def test_no_key_no_transfer(cluster: Cluster) -> None:
     for node in cluster.lab.nodes:
         with pytest.raises(Exception, match=r"(?i)refused"):
             cluster.transfer(str(node.address4), None)
-        assert cluster.transfer(str(node.address4), cluster.key("xfer"))
+        for kind in ("xfer", "xfer-node3"):
+            if kind == cluster.shared_with(node.name) or node.name in PRIMARIES:
+                assert cluster.transfer(str(node.address4), cluster.key(kind))
+            else:
+                with pytest.raises(dns.tsig.PeerBadKey):
+                    cluster.transfer(str(node.address4), cluster.key(kind))
 
 
 @pytest.mark.long

@@ -119,6 +119,10 @@ class Cluster:
         file = f"/etc/debvisor/keys/debvisor-{kind}.key"
         return tsig.parse(self.run(PRIMARIES[0], f"cat {file}").encode(), file)
 
+    def shared_with(self, node: str) -> str:
+        """Return the kind of the key that primaries share with a DNS server."""
+        return "xfer" if node in PRIMARIES else f"xfer-{node}"
+
     def transfer(self, address: str, key: Key | None) -> dict[str, set[str]]:
         """Return the A records of the zone, by a transfer."""
         content = dns.zone.Zone(self.zone + ".", relativize=False)

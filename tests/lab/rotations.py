@@ -28,7 +28,7 @@ from tests.lab.layout import CHECKOUT
 KEYS = "/etc/debvisor/keys"
 KEYRING = "/var/lib/debvisor/keyring.json"
 REPORT = "/var/log/debvisor/tsig-rotation.json"
-CLASSES = ("admin", "node", "role", "vm", "xfer")
+CLASSES = ("admin", "node", "role", "vm", "xfer", "xfer-node3")
 QUICK = {"debvisor_tsig_grace": 2, "debvisor_tsig_canary_interval": 0.02}
 TIMEOUT = 240.0
 

@@ -28,10 +28,9 @@ class Change(NamedTuple):
 
 def lost(cluster: Cluster, names: Collection[str]) -> dict[str, list[str]]:
     """Return the acknowledged names that a server does not have, by server."""
-    key = cluster.key("xfer")
     missing = {}
     for node in cluster.lab.nodes:
-        have = cluster.transfer(str(node.address4), key)
+        have = cluster.transfer(str(node.address4), cluster.key(cluster.shared_with(node.name)))
         if found := sorted(name for name in names if name not in have):
             missing[node.name] = found
     return missing

@@ -148,17 +148,17 @@ def test_a_second_run_changes_nothing_and_a_check_changes_nothing(driver: Driver
 
 def test_an_old_key_is_refused_everywhere_and_the_new_one_is_not(driver: Driver) -> None:
     cluster = driver.cluster
-    old = {name: driver.key(f"debvisor-{name}") for name in ("node", "xfer")}
+    old = {name: driver.key(f"debvisor-{name}") for name in CLASSES}
     driver.rotate()
-    new = {name: driver.key(f"debvisor-{name}") for name in ("node", "xfer")}
+    new = {name: driver.key(f"debvisor-{name}") for name in CLASSES}
     name = f"refused.{cluster.zone}."
     assert cluster.update(cluster.vip, old["node"], name, "10.200.0.1") != "NOERROR"
     assert cluster.update(cluster.vip, new["node"], name, "10.200.0.1") == "NOERROR"
     for node in cluster.lab.nodes:
         address = str(node.address4)
         with pytest.raises(dns.tsig.PeerBadKey):
-            cluster.transfer(address, old["xfer"])
-        assert cluster.transfer(address, new["xfer"])
+            cluster.transfer(address, old[cluster.shared_with(node.name)])
+        assert cluster.transfer(address, new[cluster.shared_with(node.name)])
 
 
 def test_a_server_that_is_down_holds_a_rotation_up(driver: Driver) -> None:

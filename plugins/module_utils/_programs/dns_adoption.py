@@ -98,7 +98,7 @@ class Adoption:
             for server, zones in asked.items():
                 known = any(zone in proved.get(server.name, ()) for zone in zones)
                 patience = self._config.proved_patience if known else self._config.adopt_patience
-                client = links.enter_context(self._client(server.address))
+                client = links.enter_context(self._client(server.address, server.key))
                 about = (server, client, ours, zones, patience, found)
                 ask = threading.Thread(target=self._ask, args=about, daemon=True)
                 ask.start()
@@ -113,8 +113,8 @@ class Adoption:
                     )
         return _best(dict(found))
 
-    def _client(self, address: str) -> closing[Client]:
-        return self._config.client(address, PEER_TIMEOUT, self._config.transfer_key)
+    def _client(self, address: str, key: Path) -> closing[Client]:
+        return self._config.client(address, PEER_TIMEOUT, key)
 
     def _ask(
         self,
@@ -145,7 +145,7 @@ class Adoption:
         news = client.changes(apex, ours.serial, largest=LARGEST_ANSWER, patience=patience)
         if news.whole is None:
             return news.deltas
-        with self._client(LOCAL) as local:
+        with self._client(LOCAL, self._config.transfer_key) as local:
             serial, sets = local.transfer(apex)
         if serial != ours.serial:
             raise ValueError(f"{zone} moved meanwhile")
@@ -162,7 +162,7 @@ class Adoption:
         if attested is None:
             return False
         held = self._keeper.settled(zone)
-        with self._client(server.address) as client:
+        with self._client(server.address, server.key) as client:
             way = client.changes(
                 names.parse(f"{zone}."),
                 attested.serial,

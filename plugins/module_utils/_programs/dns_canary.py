@@ -85,8 +85,8 @@ class Canary:
     def _transfer(self, zone: bytes) -> None:
         options, clock = self._options, SystemClock()
         clients = [
-            signing_client(address, options.port, TIMEOUT, options.transfer_key_file)[0]
-            for address in options.transfer_from
+            signing_client(address, options.port, TIMEOUT, key_file)[0]
+            for address, key_file in options.transfer_from
         ]
 
         def work() -> None:
@@ -131,6 +131,13 @@ def _label(text: str) -> bytes:
     return found[:-1]
 
 
+def _source(text: str) -> tuple[str, str]:
+    address, separator, key_file = text.partition("=")
+    if not (address and separator and key_file):
+        raise argparse.ArgumentTypeError(f"{text} is not ADDRESS=KEY-FILE")
+    return address, key_file
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit 0: nothing failed; 1: something did; 2: it could not begin."""
     parser = argparse.ArgumentParser(prog="dns-canary", description=(__doc__ or "").strip())
@@ -145,8 +152,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--transfer-zone", default="")
-    parser.add_argument("--transfer-from", action="append", default=[], metavar="ADDRESS")
-    parser.add_argument("--transfer-key-file", default="")
+    parser.add_argument(
+        "--transfer-from", action="append", default=[], metavar="ADDRESS=KEY-FILE", type=_source
+    )
     parser.add_argument("--transfer-interval", type=float, help="seconds between transfers")
     options = parser.parse_args(arguments)
     if options.transfer_from and options.transfer_interval is None:

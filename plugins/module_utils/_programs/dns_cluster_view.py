@@ -14,7 +14,7 @@ from typing import Protocol
 
 from .._dns.protocol.serials import ahead
 from .._ports.dns.dns_probe import Question, ask, serials
-from .dns_keys import Keys
+from .dns_keys import SharedKeys
 from .dns_settings import Settings
 
 
@@ -56,8 +56,8 @@ class ClusterView:
     lagging: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
 
 
-def ask_peers(config: Settings, keys: Keys, budget: float) -> dict[str, dict[str, int]]:
-    """Return name to zone to serial, of the other servers that answer and know the key of transfers."""
+def ask_peers(config: Settings, keys: SharedKeys, budget: float) -> dict[str, dict[str, int]]:
+    """Return name to zone to serial, of the other servers that answer with the key that is shared with them."""
     name_of = {server.address: server.name for server in config.peers}
     questions = [
         Question(server.address, zone, config.port)

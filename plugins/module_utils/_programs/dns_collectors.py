@@ -56,7 +56,7 @@ def of_dns(about: Mapping[str, Any]) -> Collected:
         "lease": ("Whether this server has the lease of the writer.", here.get("lease", False)),
         "writer": ("Whether this server takes updates.", here.get("role") == "writer" and here.get("lease", False)),
         "keepalived": ("Whether keepalived runs, where it has to.", state.get("keepalived", False)),
-        "servers": ("DNS servers of the cluster.", len(config.servers)),
+        "servers": ("DNS servers that this one talks to, itself included.", config.audible),
         "servers_answering": ("DNS servers that answer, this one included.", state.get("answering", 0)),
         "tcp_clients_high": ("TCP clients at once since BIND started.", high),
         "tcp_clients_limit": ("TCP clients that BIND serves at once.", limit),

@@ -45,7 +45,11 @@ def concerns(
     if not state["healthy"]:
         yield Concern("the local server does not answer: this node cannot hold the VIP")
     if not state["quorum"]:
-        yield Concern("no majority of the DNS servers answers: this node does not write")
+        yield Concern(
+            "no majority of the DNS servers answers: this node does not write"
+            if state.get("may_write", True)
+            else "no DNS primary answers"
+        )
     if state.get("vip") and state.get("rival"):
         yield Concern(
             f"the VIP is here, and {state['rival']} has the writer's lease: this node does not write"

@@ -9,6 +9,7 @@ Every server follows its own zones by IXFR and tells the others their digests. T
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import threading
@@ -25,7 +26,7 @@ from .._dns.writer import epoch, takeover
 from .._dns.writer.attestation import Attestation, attest, whole_number
 from .._dns.writer.content import Content
 from .._dns.writer.signed_text import LONGEST, sign, verified
-from .dns_keys import Keys
+from .dns_keys import Keys, SharedKeys
 from .dns_settings import LOCAL, Settings
 
 PURPOSE = b"debvisor zone "
@@ -96,7 +97,7 @@ class ContentKeeper:
         self._lease = lease
         self._serials = serials
         self._able = able
-        self.transfer_keys = Keys(str(config.transfer_key))
+        self.shared_keys = SharedKeys(config.peers)
         self._role_keys = Keys(str(config.role_key))
         self._name_of = {server.address: server.name for server in config.peers}
         self._began = time.monotonic()
@@ -249,7 +250,7 @@ class ContentKeeper:
 
     def hear(self, datagram: bytes, address: str) -> None:
         """Take what another server tells; whatever is not signed, or not its own, is passed over."""
-        text = verified(PURPOSE, datagram, self.transfer_keys.named)
+        text = verified(PURPOSE, datagram, functools.partial(self.shared_keys.named, address))
         if text is None:
             return
         try:
@@ -421,9 +422,6 @@ class ContentKeeper:
         return self._stamped
 
     def _tell(self, zone: str, content: Content, send: Send) -> None:
-        key = self.transfer_keys.current()
-        if key is None:
-            return
         attested = self.attested(zone)
         with self._lock:
             epoch_number = self._epochs.get(zone, 0)
@@ -439,9 +437,10 @@ class ContentKeeper:
             "epoch": epoch_number,
             "at": self._stamp(),
         }
-        datagram = sign(PURPOSE, json.dumps(body, separators=(",", ":")).encode(), key)
-        if len(datagram) > LONGEST:
-            return
+        text = json.dumps(body, separators=(",", ":")).encode()
         for address in self._name_of:
+            key = self.shared_keys.current(address)
+            if key is None or len(datagram := sign(PURPOSE, text, key)) > LONGEST:
+                continue
             with contextlib.suppress(OSError):
                 send(datagram, (address, self._config.lease_port))

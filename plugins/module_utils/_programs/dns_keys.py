@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .._core.errors import DebvisorError
 from .._dns.protocol import wire
@@ -15,6 +15,7 @@ from .._dns.protocol.key_source import generations
 from .._dns.protocol.signing import Exchange
 from .._dns.protocol.tsig import Key, parse
 from .._ports.host.files import Files
+from .dns_settings import ServerEntry
 
 KEYS_KEPT = 1.0
 """Seconds for which keys that were read are used again."""
@@ -69,3 +70,26 @@ class Keys:
             return True
 
         return signed, proves
+
+
+class SharedKeys:
+    """The keys that this server shares with each other one, found by the other's address."""
+
+    def __init__(self, servers: Iterable[ServerEntry]) -> None:
+        entries = list(servers)
+        of_path = {path: Keys(path) for path in {str(entry.key) for entry in entries}}
+        self._keys = {entry.address: of_path[str(entry.key)] for entry in entries}
+
+    def current(self, address: str) -> Key | None:
+        """Return the key to sign with for a server; None where there is none."""
+        found = self._keys.get(address)
+        return found.current() if found else None
+
+    def named(self, address: str, name: str) -> Key | None:
+        """Return the key of that name, if it is one that the server of that address may sign with."""
+        found = self._keys.get(address)
+        return found.named(name) if found else None
+
+    def sign(self, address: str, query: bytes) -> tuple[bytes, Callable[[bytes], bool]]:
+        """Sign a query (TSIG) to a server; see :meth:`Keys.sign`."""
+        return self._keys[address].sign(query)

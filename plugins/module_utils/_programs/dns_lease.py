@@ -9,6 +9,7 @@ Its clock goes on while the machine sleeps (CLOCK_BOOTTIME, clock_gettime(2)).
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import secrets
@@ -30,7 +31,7 @@ from .._dns.writer.lease_channel import (
     unseal,
 )
 from .._dns.writer.signed_text import LONGEST
-from .dns_keys import Keys
+from .dns_keys import SharedKeys
 from .dns_settings import Settings
 
 FENCE_SLACK = 0.1
@@ -143,7 +144,7 @@ class LeaseKeeper:
         self._config = config
         self._ring = ring
         self._gate = Gate(fence) if fence else None
-        self._keys = Keys(str(config.transfer_key))
+        self._keys = SharedKeys(config.peers)
         self._addresses = {server.name: server.address for server in config.servers}
         primaries = [server.name for server in config.servers if server.primary]
         self._electorate = electorate(self._addresses, config.quorum, config.lease)
@@ -313,7 +314,7 @@ class LeaseKeeper:
                 continue  # an ICMP message about something that was sent
             if len(datagram) > LONGEST:
                 continue
-            letter = unseal(datagram, self._keys.named)
+            letter = unseal(datagram, functools.partial(self._keys.named, address))
             if letter is None:
                 with contextlib.suppress(Exception):  # it has nothing to do with the lease
                     self.others(datagram, address)
@@ -335,18 +336,15 @@ class LeaseKeeper:
 
     def _send(self, letters: Iterable[Letter]) -> None:
         """Send letters; what goes to ourselves is taken at once."""
-        key = None
         for letter in letters:
             if letter.target == self._config.node:
                 self._take(letter)
                 continue
-            key = key or self._keys.current()
-            if key is None:
+            address = self._addresses[letter.target]
+            if (key := self._keys.current(address)) is None:
                 continue
             with contextlib.suppress(OSError):
-                self._socket.sendto(
-                    seal(letter, key), (self._addresses[letter.target], self._config.lease_port)
-                )
+                self._socket.sendto(seal(letter, key), (address, self._config.lease_port))
 
     def _settle(self) -> None:
         """Make the fence what the lease is, and tell the others."""

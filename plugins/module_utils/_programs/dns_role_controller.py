@@ -236,6 +236,7 @@ class Controller:
             "lease": bool(seen.lease),
             "rival": seen.rival,
             "strangers": self._view.keeper.strangers(),
+            "may_write": config.primary,
             "keepalived": not config.primary or service_manager.has_processes("keepalived.service"),
             "answering": seen.answering,
             "servers": seen.servers,

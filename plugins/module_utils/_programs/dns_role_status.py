@@ -49,7 +49,7 @@ def table(state: Mapping[str, Any]) -> list[str]:
         f"VIP      {'here' if state['vip'] else 'elsewhere'}",
         f"lease    {'here' if state.get('lease') else state.get('rival') or 'elsewhere'}",
         f"servers  {state['answering']} of {state['servers']} answer"
-        f"{'' if state['quorum'] else ': NO MAJORITY'}",
+        f"{'' if state['quorum'] else ': TOO FEW'}",
         f"now      {state['why']}",
     ]
     lines += [f"CONCERN  {concern}" for concern in state["concerns"]]

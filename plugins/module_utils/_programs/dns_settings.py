@@ -30,6 +30,8 @@ class ServerEntry:
     name: str
     address: str
     primary: bool
+    key: Path
+    """The file of the key that this server shares with that one."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Settings:
     zone_dir: Path
     role_key: Path
     transfer_key: Path
+    """The key that this server signs with at the VIP, and takes itself."""
     local_interval: float = 0.1
     local_budget: float = 0.25
     peer_interval: float = 0.25
@@ -99,8 +102,22 @@ class Settings:
 
     @property
     def peers(self) -> tuple[ServerEntry, ...]:
-        """Every server but this one."""
-        return tuple(server for server in self.servers if server.name != self.node)
+        """The servers that this one talks to: a secondary shares no key with other secondaries."""
+        return tuple(
+            server
+            for server in self.servers
+            if server.name != self.node and (self.primary or server.primary)
+        )
+
+    @property
+    def audible(self) -> int:
+        """How many servers this one can hear, itself included."""
+        return len(self.peers) + 1
+
+    @property
+    def enough(self) -> int:
+        """How many of them have to answer: a majority of all where this one may write, else one primary."""
+        return self.quorum if self.primary else 2
 
     def vip(self, timeout: float, key_file: Path | None = None) -> closing[Client]:
         """Return a client of the server behind the VIP, for a ``with`` statement."""
@@ -138,8 +155,18 @@ class Settings:
         """
         try:
             found = json.loads(path.read_bytes())
+            key = Path(found["transfer_key"])
+            # A file from before secondaries had keys of their own is read until the run that replaces it did so.
+            classes = found.get("shared_classes", {})
             servers = tuple(
-                ServerEntry(entry["name"], entry["address"], bool(entry["primary"]))
+                ServerEntry(
+                    entry["name"],
+                    entry["address"],
+                    bool(entry["primary"]),
+                    key.with_name(f"{shared}.key")
+                    if (shared := classes.get(entry["name"]))
+                    else key,
+                )
                 for entry in found["servers"]
             )
             timing: dict[str, Any] = {
@@ -156,7 +183,7 @@ class Settings:
                 link=Path(found["link"]),
                 zone_dir=Path(found["zone_dir"]),
                 role_key=Path(found["role_key"]),
-                transfer_key=Path(found["transfer_key"]),
+                transfer_key=key,
                 lease_port=int(found.get("lease_port", cls.lease_port)),
                 grants=tuple(found.get("grants", ())),
                 kinds=dict(found.get("kinds", {})),

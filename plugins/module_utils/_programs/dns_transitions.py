@@ -106,8 +106,8 @@ class Transitions:
                 zones=config.zones,
                 own=dict(view.own),
                 peers={name: dict(found) for name, found in view.peers.items()},
-                servers=len(config.servers),
-                quorum=config.quorum,
+                servers=config.audible,
+                quorum=config.enough,
                 lease=view.keeper.tenure(),
                 wrote_in=self._wrote_in,
                 rival=view.keeper.rival(),
@@ -224,7 +224,7 @@ class Transitions:
             [Question(LOCAL, zone, self._config.port) for zone in seen.zones],
             self._config.local_budget,
         )
-        peers = ask_peers(self._config, self.content.transfer_keys, self._config.peer_budget)
+        peers = ask_peers(self._config, self.content.shared_keys, self._config.peer_budget)
         # A server that did not answer this once may still be there: it counts for the quorum, with what it had.
         return dataclasses.replace(
             seen,

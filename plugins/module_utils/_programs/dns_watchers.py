@@ -27,7 +27,7 @@ from .console import complain
 from .dns_cluster_view import ClusterView, ask_peers, note_behind, note_lagging
 from .dns_disk import DiskWatch
 from .dns_keepalived import KeepalivedWatch
-from .dns_keys import Keys
+from .dns_keys import SharedKeys
 from .dns_offer import Offer, TrackedFile
 from .dns_settings import LOCAL, Settings
 
@@ -151,7 +151,7 @@ class Watchers:
 
     def _watch_peers(self) -> None:
         config, view = self._config, self._view
-        keys = Keys(str(config.transfer_key))
+        keys = SharedKeys(config.peers)
         while not self._stop.is_set():
             began = time.monotonic()
             answers = ask_peers(config, keys, config.peer_budget)

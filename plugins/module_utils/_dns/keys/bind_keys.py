@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .host_bundle import HeldClass
 
@@ -20,11 +20,11 @@ def file_name(of_class: str, number: int) -> str:
 
 
 def configurations(
-    folder: str, held: Sequence[HeldClass], peers: Sequence[str], peer_class: str
+    folder: str, held: Sequence[HeldClass], peers: Mapping[str, str]
 ) -> dict[str, bytes]:
     """Return the two files that the name server's configurations include, by name.
 
-    :param peers: addresses of the servers to sign for with the current key of ``peer_class``.
+    :param peers: addresses of servers, each with the class whose current key is signed with there.
     """
     transfer = [each for each in held if each.serves == "transfer"]
     update = [each for each in held if each.serves == "update"]
@@ -35,10 +35,12 @@ def configurations(
     lines.append(_access_list("debvisor-transfer", transfer))
     lines.append(_access_list("debvisor-readers", readers))
     lines.append(_access_list("debvisor-proof", update))
-    signer = next((each for each in transfer if each.name == peer_class), None)
-    if signer is not None:
-        name = signer.keys[signer.current].name
-        lines += [f'server {peer} {{ keys "{name}"; }};\n' for peer in peers]
+    signers = {each.name: each.keys[each.current].name for each in transfer}
+    lines += [
+        f'server {address} {{ keys "{signers[of_class]}"; }};\n'
+        for address, of_class in peers.items()
+        if of_class in signers
+    ]
     found = {TRANSFER_CONF: "".join(lines).encode()}
     lines = [head]
     lines += [_include(folder, each, number) for each in update for number in sorted(each.keys)]

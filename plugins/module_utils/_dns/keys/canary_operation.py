@@ -43,9 +43,8 @@ def spec(report: str) -> Spec:
             "interval": {"type": "float", "default": 0.1},
             "limit": {"type": "float", "default": 900},
             "report": {"type": "path", "default": report},
-            "transfer_from": {"type": "list", "elements": "str", "default": []},
+            "transfer_from": {"type": "dict", "default": {}},
             "transfer_zone": {"type": "str"},
-            "transfer_key_file": {"type": "path", "no_log": False},
             "transfer_interval": {"type": "float", "default": 1},
         },
         required_if=[
@@ -103,11 +102,16 @@ class DnsCanary(Operation[Wanted, bool]):
         running = params["state"] != "stopped"
         if running:
             check_address("server", params["server"], problems)
-            for number, address in enumerate(params["transfer_from"]):
-                check_address(f"transfer_from[{number}]", address, problems)
-            for option in ("transfer_zone", "transfer_key_file"):
-                if params["transfer_from"] and not params[option]:
-                    problems.append(Problem(option, "is missing, and transfer_from needs it"))
+            for address, key_file in params["transfer_from"].items():
+                check_address("transfer_from", str(address), problems)
+                if not isinstance(key_file, str) or not posixpath.isabs(key_file):
+                    problems.append(
+                        Problem(
+                            f"transfer_from[{address}]", "is not the absolute path of a key file"
+                        )
+                    )
+            if params["transfer_from"] and not params["transfer_zone"]:
+                problems.append(Problem("transfer_zone", "is missing, and transfer_from needs it"))
             for option in ("interval", "transfer_interval", "limit"):
                 check_range(option, params[option], 0.001, 86400, problems)
         refuse_any(problems)
@@ -126,8 +130,11 @@ class DnsCanary(Operation[Wanted, bool]):
             words.append(f"--{option.replace('_', '-')}={params[option]}")
         words.append(f"--name={params['record']}")
         if params["transfer_from"]:
-            words += [f"--transfer-from={address}" for address in params["transfer_from"]]
-            for option in ("transfer_zone", "transfer_key_file", "transfer_interval"):
+            words += [
+                f"--transfer-from={address}={key_file}"
+                for address, key_file in params["transfer_from"].items()
+            ]
+            for option in ("transfer_zone", "transfer_interval"):
                 words.append(f"--{option.replace('_', '-')}={params[option]}")
         return words
 

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..._core.checks import refuse_any
 from ..._core.errors import DebvisorError, InvalidInput, Problem
 from ..._core.ports import Clock, ReadsFiles
 from ..._core.spec import Spec
@@ -17,6 +18,7 @@ from ..protocol.client import Client, Transport
 from ..protocol.retrying import retry_transient
 from ..protocol.tsig import Key, class_of
 from .bind_keys import file_name
+from .peers import check_peers
 
 SPEC = Spec(
     {
@@ -24,8 +26,7 @@ SPEC = Spec(
         "folder": {"type": "path", "required": True},
         "zone": {"type": "str", "required": True},
         "server": {"type": "str", "required": True},
-        "peers": {"type": "list", "elements": "str", "default": []},
-        "peer_class": {"type": "str", "default": "debvisor-xfer"},
+        "peers": {"type": "dict", "default": {}},
         "port": {"type": "int", "default": 53},
         "timeout": {"type": "float", "default": 3},
         "retry_for": {"type": "float", "default": 10},
@@ -38,7 +39,7 @@ class NotAccepted(DebvisorError):
 
 
 class KeyProbe:
-    """Tries the keys that this host holds: those of ``peer_class`` by transfers, the others by empty updates."""
+    """Tries the keys that this host holds: those of peers' classes by transfers, the others by empty updates."""
 
     def __init__(
         self, files: ReadsFiles, reach: Callable[[str, int, float], Transport], clock: Clock
@@ -53,14 +54,16 @@ class KeyProbe:
         :raises NotAccepted: naming each server and key with what was wrong.
         """
         zone = _zone(params["zone"])
+        refuse_any(_problems(params["peers"]))
         taken: dict[str, list[str]] = {}
         faults: list[str] = []
         for name in params["keys"]:
             if (key := self._held(params["folder"], name)) is None:
                 continue
-            transfers = _class(name) == params["peer_class"]
-            addresses: Sequence[str] = params["peers"] if transfers else [params["server"]]
-            for address in addresses:
+            of_class = _class(name)
+            peers = [address for address, shared in params["peers"].items() if shared == of_class]
+            transfers = bool(peers)
+            for address in peers or [params["server"]]:
                 try:
                     self._try(key, address, zone, transfers, params)
                 except DebvisorError as fault:
@@ -107,6 +110,12 @@ def _update_nothing(client: Client, zone: bytes) -> None:
     [outcome] = client.update(wire.update(zone, [], []))
     if outcome is not None:
         raise outcome
+
+
+def _problems(peers: Mapping[str, Any]) -> list[Problem]:
+    problems: list[Problem] = []
+    check_peers("peers", peers, problems)
+    return problems
 
 
 def _zone(text: str) -> bytes:

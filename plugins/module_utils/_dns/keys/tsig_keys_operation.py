@@ -28,13 +28,13 @@ from ..._core.ports import Clock, Files
 from ..._core.spec import Spec
 from ..protocol import names, rdata, tsig
 from ..protocol.client import Client, Transport
-from ..protocol.endpoints import check_address
 from ..protocol.errors import BadKey, BadSignature, NotAuthoritative, RequestRefused
 from ..protocol.retrying import retry_transient
 from ..protocol.tsig import Key, KeyFileInvalid, class_of
 from . import host_bundle
 from .bind_keys import TRANSFER_CONF, UPDATE_CONF, configurations, file_name
 from .host_bundle import HeldClass
+from .peers import check_peers
 from .tsig_keys_actions import Access, NoteRevision, RemoveKey, Serve, Switch, WriteKey
 
 REVISION_FILE = "keyring.revision"
@@ -46,8 +46,7 @@ SPEC = Spec(
         "private_key": {"type": "path", "required": True, "no_log": False},
         "folder": {"type": "path", "required": True},
         "group": {"type": "str", "default": "bind"},
-        "peers": {"type": "list", "elements": "str", "default": []},
-        "peer_class": {"type": "str", "default": "debvisor-xfer"},
+        "peers": {"type": "dict", "default": {}},
     }
 )
 _GENERATION_FILE = re.compile(r"([a-z0-9-]+)\.g([0-9]+)\.key")
@@ -75,8 +74,7 @@ class Wanted:
 
     folder: str
     held: tuple[HeldClass, ...] = field(repr=False)
-    peers: tuple[str, ...]
-    peer_class: str
+    peers: Mapping[str, str]
     group: str
     revision: int = 0
     """Of the keyring; 0 where it is not known."""
@@ -90,7 +88,7 @@ class Wanted:
 
     def configurations(self) -> dict[str, bytes]:
         """Return what the name server's configurations include."""
-        return configurations(self.folder, self.held, self.peers, self.peer_class)
+        return configurations(self.folder, self.held, self.peers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +135,7 @@ class TsigKeys(Operation[Wanted, Observed]):
         folder = params["folder"]
         if not posixpath.isabs(folder):
             problems.append(Problem("folder", "is not an absolute path"))
-        for number, address in enumerate(params["peers"]):
-            check_address(f"peers[{number}]", address, problems)
+        check_peers("peers", params["peers"], problems)
         refuse_any(problems)
         try:
             document = json.loads(self._opener.open(params["sealed"], params["private_key"]))
@@ -147,8 +144,7 @@ class TsigKeys(Operation[Wanted, Observed]):
         return Wanted(
             folder.rstrip("/"),
             host_bundle.read_bundle(document),
-            tuple(params["peers"]),
-            params["peer_class"],
+            params["peers"],
             params["group"],
             host_bundle.revision_of(document),
         )

@@ -25,7 +25,7 @@ _QR, _AA = 0x8000, 0x0400
 NOERROR = 0
 
 Check: TypeAlias = Callable[[bytes], bool]
-Sign: TypeAlias = Callable[[bytes], tuple[bytes, Check]]
+Sign: TypeAlias = Callable[[str, bytes], tuple[bytes, Check]]
 
 
 class Question(NamedTuple):
@@ -91,7 +91,7 @@ def _after_name(wire: bytes, position: int) -> int:
     return position + 1
 
 
-def unsigned(query: bytes) -> tuple[bytes, Check]:
+def unsigned(_address: str, query: bytes) -> tuple[bytes, Check]:
     """Leave a query as it is, and believe what answers it."""
     return query, lambda answer: True
 
@@ -101,7 +101,7 @@ def ask(
 ) -> dict[Question, Answer | None]:
     """Ask everything at once; return when all is answered or ``budget`` seconds are over. None: no answer.
 
-    :param sign: makes of each query what is sent, and a check of its answer. What fails it is no answer.
+    :param sign: makes of each query to an address what is sent, and a check of its answer. What fails it is no answer.
     """
     found: dict[Question, Answer | None] = {}
     deadline = time.monotonic() + budget
@@ -126,7 +126,7 @@ def ask(
 def _send(selector: selectors.BaseSelector, question: Question, sign: Sign) -> None:
     family = socket.AF_INET6 if ":" in question.address else socket.AF_INET
     query = encode(question.zone, int.from_bytes(os.urandom(2), "big"))
-    signed, proves = sign(query)
+    signed, proves = sign(question.address, query)
     try:
         link = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     except OSError:

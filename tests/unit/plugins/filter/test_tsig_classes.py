@@ -26,11 +26,14 @@ def by_name(*added: dict[str, Any], **options: Any) -> dict[str, dict[str, Any]]
 
 def test_the_clusters_own_classes() -> None:
     found = by_name()
-    assert sorted(found) == [f"debvisor-{name}" for name in ("admin", "node", "role", "vm", "xfer")]
+    names = ("admin", "node", "role", "vm", "xfer", "xfer-n3")
+    assert sorted(found) == [f"debvisor-{name}" for name in names]
     assert found["debvisor-node"]["clients"] == ["n1", "n2", "n3"]
     assert found["debvisor-vm"]["clients"] == ["n1", "n2", "n3"]
-    assert found["debvisor-xfer"]["servers"] == ["n1", "n2", "n3"]
-    assert found["debvisor-xfer"]["purpose"] == "transfer"
+    for name, hosts in (("xfer", ["n1", "n2"]), ("xfer-n3", ["n1", "n2", "n3"])):
+        about = found[f"debvisor-{name}"]
+        assert (about["servers"], about["clients"]) == (hosts, hosts)
+        assert about["purpose"] == "transfer"
     assert [name for name, each in found.items() if each["reads"]] == ["debvisor-admin"]
     assert {each["algorithm"] for each in found.values()} == {"hmac-sha256"}
 

@@ -76,7 +76,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def test_it_counts_and_leaves_nothing_in_the_zone(world: World) -> None:
     transfers = ["--transfer-zone=example.test", "--transfer-interval=0.02"]
-    transfers += ["--transfer-from=192.0.2.53", f"--transfer-key-file={world.folder / 'x.key'}"]
+    transfers += [f"--transfer-from=192.0.2.53={world.folder / 'x.key'}"]
     assert world.run(*transfers) == 0
     told = world.told()
     assert told["ended"]
@@ -146,14 +146,20 @@ def test_one_that_cannot_begin_says_so(
 
 
 def test_a_zone_to_transfer_that_is_none_is_told_too(world: World) -> None:
-    more = [f"--transfer-key-file={world.folder / 'x.key'}", "--transfer-interval=1"]
-    assert world.run("--transfer-from=192.0.2.53", "--transfer-zone=a..b", *more) == 2
+    source = f"--transfer-from=192.0.2.53={world.folder / 'x.key'}"
+    assert world.run(source, "--transfer-zone=a..b", "--transfer-interval=1") == 2
 
 
 def test_transfers_need_their_pace(world: World) -> None:
     with pytest.raises(SystemExit) as ended:
-        world.run("--transfer-from=192.0.2.53", "--transfer-zone=example.org")
+        world.run("--transfer-from=192.0.2.53=x.key", "--transfer-zone=example.org")
     assert ended.value.code == 2
+
+
+def test_a_source_of_transfers_has_a_key_file(world: World) -> None:
+    for source in ("192.0.2.53", "=x.key", "192.0.2.53="):
+        with pytest.raises(SystemExit):
+            world.run(f"--transfer-from={source}", "--transfer-zone=a.b", "--transfer-interval=1")
 
 
 def test_a_report_that_cannot_be_written_ends_it(

@@ -18,6 +18,7 @@ from ansible_collections.debvisor.hci.plugins.module_utils._ports.dns.update_fen
     FenceFailed,
 )
 from ansible_collections.debvisor.hci.plugins.module_utils._programs import dns_lease
+from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_keys import Keys
 from ansible_collections.debvisor.hci.plugins.module_utils._programs.dns_lease import (
     DRAIN,
     FENCE_GRACE,
@@ -185,18 +186,27 @@ class Cluster:
     """Keepers of three servers, on addresses of the loopback interface."""
 
     def __init__(self, folder: Path) -> None:
-        key = folder / "debvisor-xfer.key"
-        key.write_bytes(render(Key("g1.debvisor-xfer", "hmac-sha256", Secret(b"k" * 32))))
+        for name in ("debvisor-xfer", *(f"debvisor-xfer-n{i}" for i in range(3, 6))):
+            key = Key(f"g1.{name}", "hmac-sha256", Secret(name.encode().ljust(32, b"k")))
+            (folder / f"{name}.key").write_bytes(render(key))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self._folder, self._key, self.port = folder, key, port
+        self._folder, self.port = folder, port
         self.fences: dict[str, FakeFence] = {}
         self.keepers: dict[str, LeaseKeeper] = {}
         self._ends: dict[str, Callable[[], None]] = {}
 
-    def start(self, name: str, servers: int = 3) -> LeaseKeeper:
-        entries = tuple(ServerEntry(f"n{i}", f"127.0.0.{i}", i < 3) for i in range(1, servers + 1))
+    def key(self, *names: str) -> Path:
+        """Return the file of the key that two servers share: that of the secondary, where one is one."""
+        secondary = next((f"-{name}" for name in names if name > "n2"), "")
+        return self._folder / f"debvisor-xfer{secondary}.key"
+
+    def start(self, name: str, servers: int = 3, stolen: Path | None = None) -> LeaseKeeper:
+        entries = tuple(
+            ServerEntry(f"n{i}", f"127.0.0.{i}", i < 3, stolen or self.key(name, f"n{i}"))
+            for i in range(1, servers + 1)
+        )
         config = Settings(
             node=name,
             rank=0,
@@ -207,8 +217,8 @@ class Cluster:
             port=53,
             link=self._folder,
             zone_dir=self._folder,
-            role_key=self._key,
-            transfer_key=self._key,
+            role_key=self.key("n1", "n2"),
+            transfer_key=self.key(name, name),
             lease=LEASE,
             lease_port=self.port,
         )
@@ -362,6 +372,17 @@ def test_a_term_that_a_zone_tells_of_is_not_used_again(cluster: Cluster) -> None
     assert second.term() > 41
 
 
+def test_who_has_the_key_of_a_secondary_does_not_vote_for_another_server(cluster: Cluster) -> None:
+    first = cluster.start("n1")
+    cluster.start("n2", stolen=cluster.key("n1", "n3"))
+    first.want(True)
+    time.sleep(4 * LEASE)
+    assert not first.tenure()
+    cluster.stop("n2")
+    cluster.start("n2")
+    eventually(first.tenure)
+
+
 def test_what_is_no_letter_does_not_disturb_it(cluster: Cluster) -> None:
     first, _second, _third = (cluster.start(name) for name in ("n1", "n2", "n3"))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
@@ -380,7 +401,7 @@ def test_every_valid_generation_of_the_key_is_known_and_a_broken_file_hides_none
     for file, name in (("x.key", "g1.x"), ("x.g3.key", "g3.x"), ("x.g4.key", "g1.y")):
         (tmp_path / file).write_bytes(render(keys[name]))
     (tmp_path / "x.g2.key").write_bytes(b"half a k")
-    known = dns_lease.Keys(str(tmp_path / "x.key"))
+    known = Keys(str(tmp_path / "x.key"))
     assert known.current() == keys["g1.x"]
     assert [known.named(name) for name in ("g1.x", "g3.x")] == [keys["g1.x"], keys["g3.x"]]
     assert known.named("g1.y") is None

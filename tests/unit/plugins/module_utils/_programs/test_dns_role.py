@@ -83,7 +83,10 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         rank=0,
         vips=("192.0.2.53",),
         zones=(ZONE,),
-        servers=tuple(ServerEntry(f"n{at}", f"192.0.2.{at}", at < 3) for at in (1, 2, 3)),
+        servers=tuple(
+            ServerEntry(f"n{at}", f"192.0.2.{at}", at < 3, tmp_path / "transfer.key")
+            for at in (1, 2, 3)
+        ),
         quorum=2,
         port=53,
         link=tmp_path / "named.conf",

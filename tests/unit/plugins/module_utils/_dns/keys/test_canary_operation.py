@@ -122,9 +122,8 @@ def test_it_flies_once_and_is_ended_with_its_counts(world: World) -> None:
 
 def test_the_program_understands_its_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.run(
-        transfer_from=["192.0.2.11", "2001:db8::1"],
+        transfer_from={"192.0.2.11": "/keys/t.key", "2001:db8::1": "/keys/s.key"},
         transfer_zone="example.test",
-        transfer_key_file="/keys/t.key",
     )
     seen: list[Any] = []
 
@@ -148,8 +147,11 @@ def test_the_program_understands_its_words(world: World, monkeypatch: pytest.Mon
         "192.0.2.10",
     )
     assert (options.key_file, options.interval, options.limit) == ("/keys/x.key", 0.1, 900.0)
-    assert options.transfer_from == ["192.0.2.11", "2001:db8::1"]
-    assert (options.transfer_key_file, options.transfer_interval) == ("/keys/t.key", 1.0)
+    assert options.transfer_from == [
+        ("192.0.2.11", "/keys/t.key"),
+        ("2001:db8::1", "/keys/s.key"),
+    ]
+    assert options.transfer_interval == 1.0
     assert options.report == world.report
 
 
@@ -180,14 +182,17 @@ def test_systemd_that_refuses_is_told(world: World) -> None:
 
 def test_all_that_is_wrong_is_told_at_once(world: World) -> None:
     wrong = world.run(
-        server="nowhere..", transfer_from=["192.0.2.1", ".."], interval=0.0, limit=1e9
+        server="nowhere..",
+        transfer_from={"192.0.2.1": "x.key", "..": "/x.key"},
+        interval=0.0,
+        limit=1e9,
     )
     assert isinstance(wrong.failure, InvalidInput)
     assert [problem.where for problem in wrong.failure.problems] == [
         "server",
-        "transfer_from[1]",
+        "transfer_from[192.0.2.1]",
+        "transfer_from",
         "transfer_zone",
-        "transfer_key_file",
         "interval",
         "limit",
     ]

@@ -61,8 +61,7 @@ class World:
             "folder": str(self.folder),
             "zone": "example.test",
             "server": VIP,
-            "peers": [VIP, "192.0.2.11", "192.0.2.12"],
-            "peer_class": "xfer",
+            "peers": dict.fromkeys((VIP, "192.0.2.11", "192.0.2.12"), "xfer"),
             "retry_for": 2.0,
         }
         return KeyProbe(Files(), self.reach, FakeClock()).look(filled(SPEC, {**given, **more}))
@@ -125,3 +124,13 @@ def test_what_cannot_be_asked_is_told(world: World) -> None:
         world.look("node")
     with pytest.raises(InvalidInput, match="zone"):
         world.look(zone="a..b")
+    with pytest.raises(InvalidInput, match="neither an IP address"):
+        world.look(peers={"1.2": "xfer"})
+    with pytest.raises(InvalidInput, match=r"peers\[192.0.2.11\].*is not the name of a class"):
+        world.look(peers={"192.0.2.11": "g1.xfer"})
+
+
+def test_each_server_is_asked_with_the_key_of_its_class_alone(world: World) -> None:
+    world.accept("192.0.2.12", "g1.xfer")
+    peers = {VIP: "xfer", "192.0.2.11": "xfer", "192.0.2.12": "xfer-n3"}
+    assert world.look("g2.xfer", peers=peers)["taken"] == {"g2.xfer": [VIP, "192.0.2.11"]}

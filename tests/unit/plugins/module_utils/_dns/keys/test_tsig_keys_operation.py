@@ -103,8 +103,12 @@ class World:
                 "private_key": "/key",
                 "sealed": sealed,
                 "folder": str(self.folder),
-                "peers": ["192.0.2.10", "192.0.2.12"],
-                "peer_class": "xfer",
+                "peers": {
+                    "192.0.2.10": "xfer",
+                    "192.0.2.12": "xfer",
+                    "192.0.2.13": "xfer-n3",
+                    "192.0.2.14": "not-here",
+                },
                 **more,
             },
         )
@@ -192,17 +196,24 @@ def test_new_keys_come_first_and_old_ones_go_last(world: World) -> None:
 
 def test_the_configurations(world: World) -> None:
     world.done(
-        bundle(node=(1, [1], "update"), admin=(1, [1], "update"), xfer=(2, [1, 2], "transfer"))
+        bundle(
+            node=(1, [1], "update"),
+            admin=(1, [1], "update"),
+            xfer=(2, [1, 2], "transfer"),
+            **{"xfer-n3": (1, [1], "transfer")},
+        )
     )
     folder = world.folder
     assert world.content()[TRANSFER_CONF].splitlines()[1:] == [
         f'include "{folder}/xfer.g1.key";',
         f'include "{folder}/xfer.g2.key";',
-        'acl "debvisor-transfer" { key "g1.xfer"; key "g2.xfer"; };',
+        f'include "{folder}/xfer-n3.g1.key";',
+        'acl "debvisor-transfer" { key "g1.xfer"; key "g2.xfer"; key "g1.xfer-n3"; };',
         'acl "debvisor-readers" { key "g1.admin"; };',
         'acl "debvisor-proof" { key "g1.node"; key "g1.admin"; };',
         'server 192.0.2.10 { keys "g2.xfer"; };',
         'server 192.0.2.12 { keys "g2.xfer"; };',
+        'server 192.0.2.13 { keys "g1.xfer-n3"; };',
     ]
     assert world.content()[UPDATE_CONF].splitlines()[1:] == [
         f'include "{folder}/node.g1.key";',
@@ -368,7 +379,11 @@ def test_a_switch_of_a_killed_run_leaves_no_link_behind(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("more", "what"),
-    [({"folder": "keys"}, "folder"), ({"peers": ["192.0.2.1", "no.."]}, "peers[1]")],
+    [
+        ({"folder": "keys"}, "folder"),
+        ({"peers": {"192.0.2.1": "x", "no..": "x"}}, "peers"),
+        ({"peers": {"192.0.2.1": "g1.x"}}, "peers[192.0.2.1]"),
+    ],
 )
 def test_options_that_are_wrong(world: World, more: dict[str, Any], what: str) -> None:
     assert what in str(world.run(ONE, **more).failure)
