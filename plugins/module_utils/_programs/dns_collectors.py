@@ -79,7 +79,7 @@ def of_tsig(about: Mapping[str, Any]) -> Collected:
     overdue = [
         name
         for name, each in ring.classes.items()
-        if limit and now - each.current.created > limit * DAY
+        if limit and each.used and now - each.current.created > limit * DAY
     ]
     concerns = [f"keys older than {limit:g} days: {', '.join(overdue)}"] if overdue else []
     if last.get("result"):

@@ -74,6 +74,8 @@ class KeyClass:
     name: str
     generations: tuple[Generation, ...] = ()
     last: int = 0
+    used: bool = True
+    """The inventory describes it. One that it does no more is kept for its numbers, and no host has its keys."""
 
     def key(self, generation: Generation) -> Key:
         """Return a generation as a key."""
@@ -242,6 +244,7 @@ class Keyring:
             "classes": {
                 name: {
                     "last": each.last,
+                    "used": each.used,
                     "generations": [_dump(generation) for generation in each.generations],
                 }
                 for name, each in sorted(self.classes.items())
@@ -255,6 +258,7 @@ class Keyring:
                 "current": each.current.number,
                 "age": max(0, now - each.current.created),
                 "settled": each.settled,
+                "used": each.used,
                 "generations": [_public(each, generation) for generation in each.generations],
             }
             for name, each in sorted(self.classes.items())
@@ -271,7 +275,9 @@ def load(document: Any, where: str) -> Keyring:
         classes = {}
         for name, entry in document["classes"].items():
             generations = tuple(_load(each) for each in entry["generations"])
-            read = KeyClass(name, generations, _number(entry, "last"))
+            read = KeyClass(
+                name, generations, _number(entry, "last"), entry.get("used", True) is True
+            )
             _check(read)
             classes[name] = read
         return Keyring(classes, _number({"revision": 0, **document}, "revision"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..._core import file_backup
@@ -204,13 +204,19 @@ class TsigKeyring(Operation[Wanted, Observed]):
             after[about.name] = (
                 self._step(of, about, wanted, now) if about.name in wanted.only else of
             )
+        described = {about.name for about in wanted.classes}
+        after = {name: replace(of, used=name in described) for name, of in after.items()}
         ring = observed.ring.changed(after, now)
         before, then = observed.ring.public(now), ring.public(now)
         changed = [name for name in then if ring.classes[name] != observed.ring.classes.get(name)]
         actions: tuple[Action, ...] = ()
         if changed:
             content = json.dumps(ring.dump(), indent=1).encode() + b"\n"
-            effect = f"{', '.join(changed)} {wanted.state}"
+            former = [name for name in changed if name not in described]
+            effects = [f"{name} not used any more" for name in former]
+            if here := [name for name in changed if name in described]:
+                effects.append(f"{', '.join(here)} {wanted.state}")
+            effect = "; ".join(effects)
             actions = (Action("write", wanted.path, effect, payload=WriteKeyring(content)),)
         return Plan(
             before={name: before[name] for name in changed if name in before},
@@ -370,6 +376,7 @@ def _lines(public: Mapping[str, Any] | None) -> str:
         return ""
     return "".join(
         f"generation {each['generation']}: {each['standing']}, {each['algorithm']},"
-        f" proved by {', '.join(each['proved']) or 'no server'}\n"
+        f" proved by {', '.join(each['proved']) or 'no server'}"
+        f"{'' if public['used'] else '; the class is not used'}\n"
         for each in public["generations"]
     )

@@ -153,4 +153,4 @@ def families(ring: Keyring, last: Mapping[str, Any], now: int) -> list[Family]:
 
 
 def _sorted(ring: Keyring) -> list[tuple[str, Any]]:
-    return sorted(ring.classes.items())
+    return sorted((name, each) for name, each in ring.classes.items() if each.used)

@@ -321,7 +321,9 @@ def test_a_class_that_is_not_described_any_more_is_kept_and_sealed_for_nobody(
 ) -> None:
     world.done()
     alone = world.done(classes=CLASSES[:1])
-    assert not alone.changed
+    assert alone.changed
+    assert "the class is not used" in alone.plan.differences[0].after
+    assert not world.done(classes=CLASSES[:1]).changed
     assert world.standings() == {"x": ["current"], "t": ["current"]}
     assert sorted(world.held(alone, "s1")) == ["x"]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,8 @@ def test_metrics_obey_the_text_format_whatever_the_classes(
     classes = {
         name: keyring.founded(name, "hmac-sha256", lambda size: b"s" * size, 1000) for name in names
     }
-    found = read(text(families(Keyring(classes), last, now)))
+    former = replace(keyring.founded("former", "hmac-sha256", bytes, 1000), used=False)
+    found = read(text(families(Keyring({"former": former} | classes), last, now)))
     assert len(found) == 4
     labels = [f'{{class="{name}"}}' for name in sorted(names)]
     assert found["debvisor_tsig_key_age_seconds"] == labels
