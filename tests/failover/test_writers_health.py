@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from tests.failover.test_failover import assert_all_there, outage
-from tests.lab.cluster import Cluster, eventually
+from tests.failover.test_failover import assert_all_there, outage, prefix
+from tests.lab.cluster import SECONDARY, Cluster, eventually
 from tests.random_faults.faults import ZONES, small_disk
 
 ROLE = "/usr/libexec/debvisor/dns-role"
@@ -89,3 +89,28 @@ def test_the_fence_is_lost(cluster: Cluster, seconds: float) -> None:
     without_concern(cluster, holder)
     assert cluster.run(holder, "systemctl show --value -p NRestarts dns-role") == started
     assert_all_there(cluster, client)
+
+
+@pytest.mark.long
+def test_a_follower_that_takes_the_vip_for_unreachable_starts_bind_afresh(cluster: Cluster) -> None:
+    """BIND does not try for ten minutes what refused it once."""
+    refuse = f"nft insert rule inet debvisor_test output ip daddr {cluster.vip} tcp dport 53 reject with tcp reset"
+    cluster.run(
+        SECONDARY,
+        "nft add table inet debvisor_test; nft 'add chain inet debvisor_test output"
+        f" {{ type filter hook output priority 0; }}'; {refuse}",
+    )
+    started = "systemctl show -P ExecMainStartTimestampMonotonic named"
+    before = cluster.run(SECONDARY, started)
+    try:
+        key, name = cluster.key("node"), f"{prefix()}refused.{cluster.zone}"
+        assert cluster.update(cluster.vip, key, name, "192.0.2.1") == "NOERROR"
+        eventually(
+            "BIND to be refused",
+            lambda: "(cached)" in cluster.run(SECONDARY, "journalctl -u named -n 20 --no-pager"),
+            20,
+        )
+    finally:
+        cluster.run(SECONDARY, "nft delete table inet debvisor_test")
+    eventually("the secondary to have it", cluster.level, 60)
+    assert cluster.run(SECONDARY, started) != before

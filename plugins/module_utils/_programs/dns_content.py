@@ -23,7 +23,7 @@ from .._dns.protocol import names
 from .._dns.protocol.client import Client
 from .._dns.protocol.serials import reached
 from .._dns.writer import epoch, takeover
-from .._dns.writer.attestation import Attestation, attest, whole_number
+from .._dns.writer.attestation import Attestation, attest, passed_over, whole_number
 from .._dns.writer.content import Content
 from .._dns.writer.signed_text import LONGEST, sign, verified
 from .dns_keys import Keys, SharedKeys
@@ -63,18 +63,6 @@ class Word(NamedTuple):
     """The number of the zone's youngest epoch there."""
     said_at: int
     """Nanoseconds on the teller's wall clock: a word that is no later than the last one is a repeated one."""
-
-
-def passed_over(serial: int, youngest: int, attested: Attestation) -> bool:
-    """Return whether a zone went past an attested serial without the epoch in which that was attested.
-
-    Its serial was raised by a server that began to write and was succeeded: the later writer's updates are not in it,
-    for all that it has the higher serial.
-
-    :param youngest: the number of the zone's youngest epoch.
-    """
-    beyond = serial != attested.serial and reached(serial, attested.serial)
-    return beyond and youngest < attested.term
 
 
 class ContentKeeper:
@@ -162,6 +150,16 @@ class ContentKeeper:
         """Return the writer's last word on a zone."""
         with self._lock:
             return self._attested.get(zone)
+
+    def writers(self) -> frozenset[str]:
+        """Return the other primaries that said lately that they write."""
+        now = time.monotonic()
+        with self._lock:
+            return frozenset(
+                name
+                for (name, _zone), word in self._words.items()
+                if word.writes and name in self._config.other_primaries and now - word.at < FRESH
+            )
 
     def hears_of_able_primary(self) -> bool:
         """Return whether another primary said lately that it is able to write."""

@@ -18,6 +18,7 @@ from .._core.errors import DebvisorError, TimedOut
 from .._core.waiting import wait_until
 from .._dns.protocol.serials import ahead
 from .._dns.writer import writer
+from .._dns.writer.stuck_fetch import StuckFetch
 from .._dns.writer.writer import Role, Step, Verb
 from .._ports.dns.update_fence import UpdateFence
 from .._ports.host import service_manager
@@ -35,6 +36,8 @@ ANNOUNCE_PAUSE = 5.0
 """Seconds between two announcements of the VIP."""
 RENEW_PAUSE = 60.0
 """Seconds between two tries to fetch a zone afresh."""
+START_PAUSE = 600.0
+"""Seconds that BIND gets to fetch zones after it was started afresh."""
 
 
 class Controller:
@@ -52,6 +55,7 @@ class Controller:
         self._nudge_at = 0.0
         self._announce_at = 0.0
         self._renew_at: dict[str, float] = {}
+        self._stuck = StuckFetch(config.behind_limit / 2, START_PAUSE)
 
     def act(self) -> Step:
         """Decide once and carry it out. A failure is logged, and tried again after a pause."""
@@ -120,8 +124,14 @@ class Controller:
                 neighbours.announce(self._config.vips)
 
     def renew_content(self) -> None:
-        """Fetch zones afresh that are not what the writer has at the same serial."""
+        """Fetch zones afresh that are not what the writer has at the same serial.
+
+        Not while the VIP is here: this server would fetch from itself.
+        """
         content, at = self.transitions.content, time.monotonic()
+        with self._view.lock:
+            if self._view.vip:
+                return
         for zone in content.differing(self._config.node):
             if at < self._renew_at.get(zone, 0.0):
                 continue
@@ -131,6 +141,27 @@ class Controller:
                 if role_of(self.transitions.bind.in_force()) is Role.FOLLOWER:
                     content.suspect(zone)
                     self.transitions.bind.retransfer(zone)
+
+    def start_bind_afresh(self) -> None:
+        """Start BIND again where it does not fetch what the writer has: nobody depends on it while it follows."""
+        view, writers = self._view, self.transitions.content.writers()
+        with view.lock:
+            if view.vip or not view.healthy:
+                return
+            late = {
+                zone: view.own.get(zone)
+                for zone in self._config.zones
+                for name in writers & view.peers.keys()
+                if (theirs := view.peers[name].get(zone)) is not None
+                and ((mine := view.own.get(zone)) is None or ahead(theirs, mine) > 0)
+            }
+        zones = self._stuck.look(time.monotonic(), late)
+        if zones and role_of(self.transitions.bind.in_force()) is Role.FOLLOWER:
+            complain(
+                f"{', '.join(zones)}: BIND does not fetch what the writer has; it starts afresh"
+            )
+            with contextlib.suppress(DebvisorError):
+                self.transitions.bind.start_afresh()
 
     def _is_late(self, zone: str) -> bool:
         mine = self._view.own.get(zone)
@@ -308,6 +339,7 @@ def run(config: Settings) -> int:
         step = controller.act()
         controller.nudge()
         controller.renew_content()
+        controller.start_bind_afresh()
         controller.announce()
         watchers.report_lease()
         state = controller.state(step, mender.summary(), offer.hindrances)

@@ -55,6 +55,18 @@ class Attestation(NamedTuple):
         return key is not None and hmac.compare_digest(self.mac, self.mac_by(key))
 
 
+def passed_over(serial: int, youngest: int, attested: Attestation) -> bool:
+    """Return whether a zone went past an attested serial without the epoch in which that was attested.
+
+    Its serial was raised by a server that began to write and was succeeded: the later writer's updates are not in it,
+    for all that it has the higher serial.
+
+    :param youngest: the number of the zone's youngest epoch.
+    """
+    beyond = serial != attested.serial and reached(serial, attested.serial)
+    return beyond and youngest < attested.term
+
+
 def whole_number(given: Any) -> int:
     """Return a number below 2^32.
 

@@ -47,6 +47,8 @@ class FakeBind:
         self.read = in_force
         self.hangs = False
         self.full = False
+        self.starts = 0
+        self.fetched: list[str] = []
         self.lasting: list[str] = []
         """What was put in force durably."""
         self.written = 1
@@ -62,6 +64,12 @@ class FakeBind:
 
     def journal_marks(self, zones: Sequence[str]) -> tuple[tuple[int, int], ...]:
         return ((self.written, self.written),)
+
+    def start_afresh(self) -> None:
+        self.starts += 1
+
+    def retransfer(self, zone: str) -> None:
+        self.fetched.append(zone)
 
     def reconfigure(self, timeout: float = 3.0) -> None:
         if self.hangs:
@@ -234,6 +242,47 @@ def test_a_handover_to_one_that_is_far_behind_never_stops_the_writing(
     assert said == []
     assert (bind.read, view.vip) == ("writer", True)
     assert found.called_off["why"] == f"n2 lacks changes of {ZONE}"
+
+
+def test_bind_starts_afresh_where_it_does_not_fetch_what_the_writer_has(
+    config: Settings, bind: FakeBind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited two minutes for its own VIP, and took that for unreachable for ten more."""
+    bind.link = bind.read = "follower"
+    found = controller(dataclasses.replace(config, behind_limit=0.0), vip=False)
+    writers = [frozenset[str]()]
+    monkeypatch.setattr(found.transitions.content, "writers", lambda: writers[0])
+
+    def starts() -> int:
+        for _look in range(3):
+            found.start_bind_afresh()
+            time.sleep(0.001)
+        return bind.starts
+
+    view = found._view
+    view.peers["n3"] = {ZONE: 99}
+    assert starts() == 0, "nobody says that it writes"
+    writers[0] = frozenset({"n2"})
+    assert starts() == 0, "the writer has no more"
+    view.peers["n2"] = {ZONE: 11}
+    view.vip = True
+    assert starts() == 0, "clients ask here"
+    view.vip = False
+    assert starts() == 1
+    assert starts() == 1, "it gets its time"
+
+
+def test_a_zone_is_not_fetched_from_the_own_vip(
+    config: Settings, bind: FakeBind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind.link = bind.read = "follower"
+    found = controller(config, vip=True)
+    monkeypatch.setattr(found.transitions.content, "differing", lambda name: [ZONE])
+    found.renew_content()
+    assert bind.fetched == []
+    found._view.vip = False
+    found.renew_content()
+    assert bind.fetched == [ZONE]
 
 
 def test_a_server_that_hangs_is_told_again_until_it_follows(
