@@ -73,8 +73,16 @@ def outage(cluster: Cluster, what: str, strike: Callable[[str], object]) -> tupl
         ended = time.monotonic()
     note(what, client, began)
     for kind, track in (("answers", client.queries), ("accepted updates", client.updates)):
-        assert max(track.done.values()) > ended - 1.0, f"{what}: no {kind} after {WATCHED:g} s"
+        assert max(track.done.values()) > ended - 1.0, (
+            f"{what}: no {kind} after {WATCHED:g} s\n{told(cluster)}"
+        )
     return client, holder
+
+
+def told(cluster: Cluster) -> str:
+    """Return what the primaries that run said lately: their journals go when they are killed."""
+    lines = "journalctl -u dns-role -u keepalived -n 25 --no-pager -o short-precise | cut -c8-170"
+    return "\n".join(f"{name}:\n{cluster.run(name, lines)}" for name in PRIMARIES)
 
 
 def test_named_killed(cluster: Cluster) -> None:
