@@ -112,6 +112,7 @@ def settings_for(primary: Named, folder: Path, **others: Any) -> Settings:
         "zone_dir": primary.folder,
         "role_key": folder / "all.key",
         "transfer_key": folder / "transfer.key",
+        "loading_file": folder / "dns-loading",
     }
     return Settings(**{**given, **others})
 

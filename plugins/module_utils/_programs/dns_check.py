@@ -22,6 +22,8 @@ from .dns_concerns import BEHIND_LIMIT, OK, STALE, STALE_AFTER, UNKNOWN, UNSERVE
 BUDGET = 0.5
 CHECKED, HEALTH = "dns-checked", "dns-health"
 """Files beside the state file: this program touches the first one, and dns-role the second one, some times a second."""
+LOADING = "dns-loading"
+"""Beside them: while dns-role has BIND load its zones, as before it writes, the time by which they are there."""
 SILENT_FOR = 1.0
 """Seconds since dns-role did: it hangs, and nobody renews its lease."""
 LOCAL = "127.0.0.1"
@@ -82,6 +84,7 @@ def main(arguments: list[str]) -> int:
         complain(f"dns-check: dns-role hangs, for {silent:.1f} s")
         _withdraw(os.path.join(folder, HEALTH))
         return STALE
+    loading = _is_loading(os.path.join(folder, LOADING))
     code, why = judge(
         ask(questions, BUDGET),
         state,
@@ -89,9 +92,20 @@ def main(arguments: list[str]) -> int:
         stale_after=float(timing.get("stale_after", STALE_AFTER)),
         behind_limit=float(timing.get("behind_limit", BEHIND_LIMIT)),
     )
+    if code == UNSERVED and loading:
+        return OK  # else the VIP would go from server to server, where zones take longer than two of these checks
     if code:
         complain(f"dns-check: {why}")
     return code
+
+
+def _is_loading(path: str) -> bool:
+    """Return whether the time that is noted there, on the monotonic clock, is still to come."""
+    try:
+        with open(path) as stream:
+            return time.monotonic() < float(stream.read())
+    except (OSError, ValueError):
+        return False
 
 
 def _withdraw(path: str) -> None:

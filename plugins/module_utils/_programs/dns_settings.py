@@ -16,7 +16,7 @@ from .._core import settings
 from .._core.errors import DebvisorError
 from .._dns.protocol.client import Client
 from .._ports.dns.dns_server import DnsServer
-from .dns_check import CHECKED
+from .dns_check import CHECKED, LOADING
 from .dns_client import signing_client
 from .dns_concerns import BEHIND_LIMIT, STALE_AFTER
 
@@ -82,6 +82,8 @@ class Settings:
     state_file: Path = settings.RUN_DIR / "dns-role.json"
     health_file: Path = settings.RUN_DIR / "dns-health"
     lease_file: Path = settings.RUN_DIR / "dns-lease"
+    loading_file: Path = settings.RUN_DIR / LOADING
+    """Until when zones may be on their way into BIND."""
     checked_file: Path = settings.RUN_DIR / CHECKED
     """Touched by dns-check each time that keepalived runs it."""
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .._core.durable import write_whole
 from .._core.errors import Conflict, DebvisorError
 from .._core.waiting import wait_until
 from .._dns.protocol import names
@@ -160,9 +161,16 @@ class Transitions:
         self._in_force = False
         self._wrote_in = 0
         self._view.keeper.serve(0)
+        self._expect_zones()
         self.bind.point_to(name, durable=durable)
         self.bind.reconfigure(timeout)
         self._in_force = True
+
+    def _expect_zones(self) -> None:
+        """Have dns-check wait for the zones: BIND drops and loads them where it is a primary after a secondary."""
+        until = f"{time.monotonic() + self._config.promote_patience:.3f}\n"
+        with contextlib.suppress(OSError):
+            write_whole(self._config.loading_file, until.encode(), mode=0o644, durable=False)
 
     def _check_lease(self, lease: int) -> None:
         """See that what began in a lease is still in it.

@@ -156,6 +156,31 @@ def test_a_dns_role_that_hangs_is_not_healthy(
     assert "dns-role hangs, for 1." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("noted", "code"),
+    [
+        (5.0, dns_concerns.OK),
+        (-0.1, dns_concerns.UNSERVED),
+        ("torn", dns_concerns.UNSERVED),
+        (None, dns_concerns.UNSERVED),
+    ],
+)
+def test_zones_that_are_being_loaded_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: float | str | None, code: int
+) -> None:
+    """The VIP went from server to server: each lost it while it loaded what it was about to write."""
+    configuration = tmp_path / "dns.json"
+    (tmp_path / "state").write_text(json.dumps(state(heartbeat=time.monotonic())))
+    configuration.write_text(
+        json.dumps({"port": 9, "zones": ["z.test"], "state_file": f"{tmp_path}/state"})
+    )
+    if noted is not None:
+        until = time.monotonic() + noted if isinstance(noted, float) else noted
+        (tmp_path / dns_check.LOADING).write_text(f"{until}\n")
+    monkeypatch.setattr(dns_check, "ask", lambda questions, budget: {QUESTION: None})
+    assert dns_check.main([str(configuration)]) == code
+
+
 def test_it_needs_the_standard_library_alone(tmp_path: Path) -> None:
     path = tmp_path / "dns.json"
     path.write_text(json.dumps({"port": 9, "zones": ["z.test"], "state_file": f"{tmp_path}/state"}))

@@ -102,6 +102,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         role_key=tmp_path / "role.key",
         transfer_key=tmp_path / "transfer.key",
         retry_pause=0.0,
+        loading_file=tmp_path / "dns-loading",
     )
 
 
@@ -307,6 +308,12 @@ def test_what_a_run_that_was_cut_off_did_not_tell_the_server_is_told_at_the_star
     bind.read = "closed"
     controller(config, vip=True)
     assert bind.read == "writer"
+
+
+def test_dns_check_waits_for_zones_that_are_being_loaded(config: Settings, bind: FakeBind) -> None:
+    controller(config, vip=False).act()
+    until = float(config.loading_file.read_text())
+    assert until == pytest.approx(time.monotonic() + config.promote_patience, abs=2.0)
 
 
 def test_a_writer_without_room_for_a_copy_does_not_follow(config: Settings, bind: FakeBind) -> None:
