@@ -77,11 +77,18 @@ def ssh_command(lab: Lab, node: Node, *options: str) -> list[str]:
 
 
 def run(
-    lab: Lab, node: Node, command: Sequence[str] | str, *, timeout: float = 60.0
+    lab: Lab, node: Node, command: Sequence[str] | str, *, timeout: float = 60.0, attempts: int = 1
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a node as root.  A string is for the node's shell; words are passed on as they are."""
+    """Run a command in a node as root.  A string is for the node's shell; words are passed on as they are.
+
+    :param attempts: how often to connect, once a second: an sshd that is being reloaded listens to nobody for a moment.
+    """
     words = [command] if isinstance(command, str) else [_quoted(word) for word in command]
-    argv = [*ssh_command(lab, node, "-o", "BatchMode=yes"), "--", *words]
+    argv = [
+        *ssh_command(lab, node, "-o", "BatchMode=yes", "-o", f"ConnectionAttempts={attempts}"),
+        "--",
+        *words,
+    ]
     try:
         return subprocess.run(
             argv,

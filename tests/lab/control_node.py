@@ -60,7 +60,7 @@ class ControlNode:
 
     def on(self, node: Node, command: Sequence[str] | str, timeout: float = 60) -> str:
         """Run a command on a node as root and return what it printed; a failure fails the test."""
-        done = access.run(self.lab, node, command, timeout=timeout)
+        done = access.run(self.lab, node, command, timeout=timeout, attempts=10)
         assert done.returncode == 0, f"{node.name}: {command}: {done.stderr or done.stdout}"
         return done.stdout
 
