@@ -30,6 +30,8 @@ from .dns_cluster_view import ClusterView, ask_peers
 from .dns_content import ContentKeeper
 from .dns_settings import LOCAL, Settings
 
+EXPECT_PAUSE = 60.0
+"""Seconds for which dns-check does not wait for zones again that did not come."""
 ASK_AGAIN = 0.2
 """Seconds between two questions for what a pull still lacks."""
 
@@ -79,6 +81,8 @@ class Transitions:
         self.bind = Bind(config.link, config.zone_dir)
         self.lock = threading.Lock()
         self.epochs: dict[str, int] = {}
+        self._expect_again_at = 0.0
+        """When dns-check may wait again for zones that BIND loads."""
         self._wrote_in = 0
         """The lease in which this server became the writer."""
         self._term = 0
@@ -161,16 +165,22 @@ class Transitions:
         self._in_force = False
         self._wrote_in = 0
         self._view.keeper.serve(0)
-        self._expect_zones()
         self.bind.point_to(name, durable=durable)
         self.bind.reconfigure(timeout)
         self._in_force = True
 
     def _expect_zones(self) -> None:
-        """Have dns-check wait for the zones: BIND drops and loads them where it is a primary after a secondary."""
-        until = f"{time.monotonic() + self._config.promote_patience:.3f}\n"
+        """Have dns-check wait for the zones, which BIND drops and loads: it is a primary after it was a secondary.
+
+        Not where they did not come lately: then another server may do better.
+        """
+        at = time.monotonic()
+        if at < self._expect_again_at:
+            return
+        until = f"{at + self._config.promote_patience:.3f}\n"
         with contextlib.suppress(OSError):
             write_whole(self._config.loading_file, until.encode(), mode=0o644, durable=False)
+        self._expect_again_at = at + EXPECT_PAUSE  # until they came
 
     def _check_lease(self, lease: int) -> None:
         """See that what began in a lease is still in it.
@@ -193,6 +203,7 @@ class Transitions:
         self._check_content()
         adopted = self._adoption.collect(fresh)
         # The next start must not overlook it, also after a loss of power: with the name of before it follows at once.
+        self._expect_zones()
         self._put_in_force("closed", durable=True)
         at_vip = self._wait_for_zones()
         for zone, serial in at_vip.items():
@@ -260,6 +271,7 @@ class Transitions:
             first=0.01,
             longest=0.01,
         )
+        self._expect_again_at = 0.0
         return served
 
     def _begin(self, server: Client, about: _Zone, lease: int, begun: dict[str, Adopted]) -> None:
