@@ -74,7 +74,13 @@ def test_the_answer_fits_into_a_datagram_and_keeps_the_youngest(
     assert len(answer + signature) <= wire.LONGEST_DATAGRAM
     left = epoch.held([data])
     assert left == frozenset(sorted(named, reverse=True)[: len(left)])
-    assert len(left) >= min(len(named), 12 if length < 9 else 5)
+    longest = max(len(one.text()) + 1 for one in named)
+    assert len(left) >= min(len(named), epoch.ROOM // longest)
+
+
+def test_it_keeps_ten_epochs_whatever_their_numbers_where_names_are_short() -> None:
+    young = [Epoch(10**9 - at, 2**32 - at, "n" * 8, "2026-01-01T00:00:00Z") for at in range(1, 41)]
+    assert len(epoch.held([epoch.recorded(young)])) == 10
 
 
 @given(st.integers(0, 2**32 - 1))
