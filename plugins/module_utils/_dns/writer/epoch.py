@@ -18,7 +18,7 @@ from ..protocol import fields
 
 ROOM = 768
 """Bytes of the record: with the longest name of a zone, and signed, the answer still fits into a datagram
-(:data:`wire.LONGEST_DATAGRAM`). That is ten epochs, or some more. A server that missed more has to compare whole zones."""
+(:data:`wire.LONGEST_DATAGRAM`). That is ten epochs or more. A server that missed more has to compare whole zones."""
 
 LEAP = 65536
 """The serial jumps by this much, times the node's rank, on a take-over (docs/ARCHITECTURE.md says why)."""
